@@ -1,0 +1,46 @@
+"""The application: ``uvicorn imaging.app:app``, and ``offload worker --app imaging.app:queue``."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from fastapi import FastAPI
+from fastapi.responses import FileResponse
+from fastapi.staticfiles import StaticFiles
+
+from imaging import api, errors, uploads
+from imaging.guard import Guard
+from imaging.jobs import queue
+from imaging.settings import settings
+from offload.fastapi import QueueRouter, lifespan
+
+__all__ = ["app", "queue"]
+
+# Ctrl-C ends within seconds: a picture that takes longer is given back and done later.
+_GRACE_SECONDS = 2.0
+_STATIC = Path(__file__).parent / "static"
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    async with lifespan(queue, worker=settings().worker, grace=_GRACE_SECONDS)(app):
+        await uploads.sweep()
+        yield
+
+
+app = FastAPI(
+    title="imaging",
+    summary="Upload a picture; it is resized, compressed and thumbnailed in the background.",
+    lifespan=_lifespan,
+)
+errors.install(app)
+app.add_middleware(Guard)
+app.include_router(api.router)
+app.include_router(QueueRouter(queue), prefix="/tasks")
+app.mount("/static", StaticFiles(directory=_STATIC), name="static")
+
+
+@app.get("/", include_in_schema=False)
+async def page() -> FileResponse:
+    """Show the page."""
+    return FileResponse(_STATIC / "index.html", headers={"Cache-Control": "no-cache"})

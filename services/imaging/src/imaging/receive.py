@@ -1,0 +1,198 @@
+"""A multipart body, streamed to files of ours while its bytes are counted.
+
+Starlette's form parser would spool files of any size before the first line of ours runs;
+this one knows the limits, keeps no part in memory and writes where the file will stay.
+"""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from fastapi import Request
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import MultipartParser, parse_options_header
+
+from imaging.errors import Refused
+
+# Parsing and writing happen in a thread; a hop for each 64 KiB that arrives would cost
+# more than the work.
+_FEED_BYTES = 1 << 20
+# Room for the boundaries and headers of the parts.
+_OVERHEAD_BYTES = 1 << 20
+
+
+@dataclass(slots=True)
+class Part:
+    """One file of the body.  ``too_large``: its bytes were counted and dropped."""
+
+    path: Path
+    filename: str
+    content_type: str
+    size: int = 0
+    too_large: bool = False
+
+
+class Body:
+    """The parser's callbacks, and the files they fill.  Not thread-safe, never shared."""
+
+    def __init__(
+        self,
+        boundary: bytes,
+        temporary: Callable[[], Path],
+        *,
+        max_bytes: int,
+        max_files: int,
+        fields: frozenset[str],
+    ) -> None:
+        self.parts: list[Part] = []
+        self._temporary = temporary
+        self._max_bytes = max_bytes
+        self._max_files = max_files
+        self._fields = fields
+        self._file: BinaryIO | None = None
+        self._name = b""
+        self._value = b""
+        self._headers: dict[bytes, bytes] = {}
+        self._complete = False
+        self._parser = MultipartParser(
+            boundary,
+            {
+                "on_part_begin": self._begin,
+                "on_header_field": self._header_field,
+                "on_header_value": self._header_value,
+                "on_header_end": self._header_end,
+                "on_headers_finished": self._open,
+                "on_part_data": self._data,
+                "on_part_end": self.close,
+                "on_end": self._end,
+            },
+        )
+
+    def feed(self, data: bytes) -> None:
+        """Take the next bytes of the body."""
+        self._parser.write(data)
+
+    def finish(self) -> None:
+        """Take note that no more will come; a body without its last boundary was cut off."""
+        self._parser.finalize()
+        if not self._complete:
+            raise _broken()
+
+    def close(self) -> None:
+        """Close the file that is being written, if there is one."""
+        if self._file:
+            self._file.close()
+            self._file = None
+
+    def discard(self) -> None:
+        """Remove whatever nobody has taken over."""
+        self.close()
+        for part in self.parts:
+            part.path.unlink(missing_ok=True)
+
+    def _begin(self) -> None:
+        self._headers = {}
+
+    def _end(self) -> None:
+        self._complete = True
+
+    def _header_field(self, data: bytes, start: int, end: int) -> None:
+        self._name += data[start:end]
+
+    def _header_value(self, data: bytes, start: int, end: int) -> None:
+        self._value += data[start:end]
+
+    def _header_end(self) -> None:
+        self._headers[self._name.lower()] = self._value
+        self._name = self._value = b""
+
+    def _open(self) -> None:
+        _, options = parse_options_header(self._headers.get(b"content-disposition"))
+        field = options.get(b"name", b"").decode("utf-8", "replace")
+        # A field of the right name that holds text is not a file; other fields may be
+        # there for other readers, and are passed over.
+        if field not in self._fields or b"filename" not in options:
+            return
+        if len(self.parts) == self._max_files:
+            raise Refused(422, "too_many_files", f"At most {self._max_files} files at a time.")
+        content_type = self._headers.get(b"content-type", b"").decode("latin-1")
+        filename = options[b"filename"].decode("utf-8", "replace")
+        self.parts.append(Part(self._temporary(), filename, content_type))
+        self._file = self.parts[-1].path.open("wb")
+
+    def _data(self, data: bytes, start: int, end: int) -> None:
+        if not self._file:
+            return
+        part = self.parts[-1]
+        part.size += end - start
+        if part.size > self._max_bytes:
+            # The other files of this body are still wanted, so it is read on.
+            part.too_large = True
+            self.close()
+            part.path.write_bytes(b"")
+            return
+        self._file.write(data[start:end])
+
+
+def open_body(
+    request: Request, temporary: Callable[[], Path], *, max_bytes: int, max_files: int
+) -> Body:
+    """Prepare to read this request's body, or refuse what is not a form with files."""
+    kind, options = parse_options_header(request.headers.get("content-type"))
+    boundary = options.get(b"boundary", b"")
+    if kind != b"multipart/form-data" or not boundary:
+        raise Refused(
+            415, "not_multipart", "Send the picture as multipart form data, in the field `file`."
+        )
+    try:
+        return Body(
+            boundary,
+            temporary,
+            max_bytes=max_bytes,
+            max_files=max_files,
+            fields=frozenset({"file", "files"}),
+        )
+    except FormParserError as error:
+        raise _broken() from error
+
+
+async def read_body(request: Request, body: Body, *, max_bytes: int, max_files: int) -> None:
+    """Stream the whole body into its files.
+
+    Counted here and not taken from Content-Length, which is a claim, and absent from a
+    chunked body.
+    """
+    most = max_bytes * max_files + _OVERHEAD_BYTES
+    # An honest client of a hopeless upload is told before it has sent a byte.
+    total = int(request.headers.get("content-length", 0))
+    if total > most:
+        raise _too_much(most)
+    total = 0
+    waiting = bytearray()
+    try:
+        async for chunk in request.stream():
+            total += len(chunk)
+            if total > most:
+                raise _too_much(most)
+            waiting += chunk
+            if len(waiting) >= _FEED_BYTES:
+                await asyncio.to_thread(body.feed, bytes(waiting))
+                waiting.clear()
+        await asyncio.to_thread(body.feed, bytes(waiting))
+        body.finish()
+    except FormParserError as error:
+        raise _broken() from error
+    finally:
+        with suppress(OSError):
+            body.close()
+
+
+def _too_much(most: int) -> Refused:
+    return Refused(413, "too_large", f"At most {most // 1_000_000} MB are accepted at a time.")
+
+
+def _broken() -> Refused:
+    return Refused(400, "bad_request", "The form data is broken or incomplete.")

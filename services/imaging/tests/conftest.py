@@ -1,0 +1,29 @@
+"""A running service for the tests that speak HTTP with it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from services.imaging.tests import pictures
+from services.imaging.tests.running import Running
+
+
+@pytest.fixture(scope="session")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """One web process with its worker inside, shared by all tests that leave it alive."""
+    with Running(tmp_path_factory.mktemp("imaging")) as running:
+        running.start()
+        yield running
+
+
+@pytest.fixture
+def own_service(tmp_path: Path) -> Iterator[Running]:
+    """A service of this test's own, not started yet: it may be killed."""
+    with Running(tmp_path / "imaging") as running:
+        yield running
+
+
+@pytest.fixture
+def photograph() -> bytes:
+    return pictures.photograph()

@@ -1,0 +1,62 @@
+"""Background work for FastAPI, from one line in a request handler to a fleet of machines."""
+
+from offload.core.errors import (
+    Abort,
+    ArgumentError,
+    CancelRequested,
+    ConfigurationError,
+    JobCancelled,
+    JobDead,
+    JobError,
+    JobFailed,
+    JobNotFound,
+    JobTimeout,
+    LeaseLost,
+    NoCurrentJob,
+    OffloadError,
+    PayloadError,
+    PayloadTooLarge,
+    Retry,
+    StoreCorrupted,
+    StoreError,
+    StoreFull,
+    StoreRefused,
+    StoreUnavailable,
+    TaskDefinitionError,
+    TaskNotRegistered,
+)
+from offload.queue import Queue
+from offload.tasks.context import JobContext, current_job
+from offload.tasks.handle import JobHandle
+from offload.tasks.task import Task
+
+__all__ = [
+    "Abort",
+    "ArgumentError",
+    "CancelRequested",
+    "ConfigurationError",
+    "JobCancelled",
+    "JobContext",
+    "JobDead",
+    "JobError",
+    "JobFailed",
+    "JobHandle",
+    "JobNotFound",
+    "JobTimeout",
+    "LeaseLost",
+    "NoCurrentJob",
+    "OffloadError",
+    "PayloadError",
+    "PayloadTooLarge",
+    "Queue",
+    "Retry",
+    "StoreCorrupted",
+    "StoreError",
+    "StoreFull",
+    "StoreRefused",
+    "StoreUnavailable",
+    "Task",
+    "TaskDefinitionError",
+    "TaskNotRegistered",
+    "current_job",
+]

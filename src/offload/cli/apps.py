@@ -1,0 +1,35 @@
+"""`module:queue` to the queue itself."""
+
+import importlib
+import sys
+from pathlib import Path
+
+from offload.core.errors import ConfigurationError
+from offload.queue import Queue
+
+
+def load_queue(target: str) -> Queue:
+    """Import `module:attribute` from the current folder or the path, and return the queue.
+
+    Raises:
+        ConfigurationError: the target is malformed, cannot be found, or is no queue.
+    """
+    module_name, separator, attribute = target.partition(":")
+    if not separator or not attribute or not all(module_name.split(".")):
+        raise ConfigurationError(f"--app {target!r}: write module:queue, as in app:queue")
+    folder = str(Path.cwd())
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+    try:
+        found: object = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not module_name.startswith(error.name):
+            raise  # the module is there, but something that it imports is not
+        raise ConfigurationError(f"--app {target!r}: no module {error.name!r} here") from None
+    for name in attribute.split("."):
+        if not hasattr(found, name):
+            raise ConfigurationError(f"--app {target!r}: {module_name} has no {name!r}")
+        found = getattr(found, name)
+    if not isinstance(found, Queue):
+        raise ConfigurationError(f"--app {target!r} is a {type(found).__name__}, not a Queue")
+    return found

@@ -1,0 +1,109 @@
+"""The commands, and how their errors look."""
+
+import json
+import logging
+import sys
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.logging import RichHandler
+from rich.markup import escape
+from rich.table import Table
+
+from offload.cli.apps import load_queue
+from offload.core.errors import OffloadError
+
+app = typer.Typer(
+    name="offload",
+    help="Background work for FastAPI: run workers and look at queues.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+AppOption = Annotated[
+    str, typer.Option("--app", "-A", help="Where the queue is: module:queue, as in app:queue.")
+]
+
+
+@app.callback()
+def _main() -> None:
+    """Keep `worker` a command of its own even while it stands alone."""
+
+
+@app.command()
+def worker(
+    app: AppOption,
+    concurrency: Annotated[
+        int | None,
+        typer.Option(
+            "--concurrency", "-c", min=1, help="Functions at a time, instead of workers=."
+        ),
+    ] = None,
+    queues: Annotated[
+        str | None,
+        typer.Option("--queues", "-Q", help="Serve only these, separated by commas."),
+    ] = None,
+    grace: Annotated[
+        float, typer.Option(min=0, help="Seconds for running jobs to end after Ctrl-C or SIGTERM.")
+    ] = 30.0,
+    *,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log every job.")] = False,
+) -> None:
+    """Run jobs until Ctrl-C or SIGTERM; a second one does not wait for them.
+
+    Example: offload worker --app app:queue --concurrency 8
+    """
+    _log(verbose=verbose)
+    queue = load_queue(app)
+    names = None if queues is None else [name.strip() for name in queues.split(",") if name.strip()]
+    tasks = ", ".join(sorted(task.name for task in queue.tasks)) or "none yet"
+    logging.getLogger("offload").info("serving %s with the tasks %s", queue.url, tasks)
+    queue.run_worker(concurrency=concurrency, queues=names, grace=grace)
+    queue.close()
+
+
+@app.command()
+def info(
+    app: AppOption,
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Show how many jobs are in each state, and which workers are alive."""
+    queue = load_queue(app)
+    stats, workers = queue.stats(), queue.list_workers()
+    queue.close()
+    if as_json:
+        rows = [{"id": row.id, "pid": row.pid, "alive": row.alive} for row in workers]
+        typer.echo(json.dumps({"jobs": stats, "workers": rows}))
+        return
+    jobs = Table("jobs", "count", title=queue.url)
+    for state, count in stats.items():
+        jobs.add_row(state, str(count))
+    people = Table("worker", "pid", "slots", "last beat")
+    for row in workers:
+        seen = f"{row.age:.0f} s ago" if row.alive else f"[red]{row.age:.0f} s ago[/]"
+        people.add_row(row.id, str(row.pid), str(row.concurrency), seen)
+    Console().print(jobs, people)
+
+
+def main() -> None:
+    """Run the command; an error of ours is one readable line, not a traceback."""
+    try:
+        app()
+    except OffloadError as error:
+        # One line for people and for `grep`, so neither wrapped nor read as markup.
+        console = Console(stderr=True, soft_wrap=True)
+        console.print(f"[bold red]offload:[/] {escape(str(error))}", highlight=False)
+        sys.exit(1)
+
+
+def _log(*, verbose: bool) -> None:
+    # Colours and columns are for people; a log file gets plain lines.
+    handler: logging.Handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
+    if sys.stderr.isatty():
+        handler = RichHandler(console=Console(stderr=True), show_path=False)
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
+    logging.getLogger("offload").setLevel(logging.DEBUG if verbose else logging.INFO)

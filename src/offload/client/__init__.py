@@ -1,0 +1,1 @@
+"""How a program asks for jobs and hears of them."""

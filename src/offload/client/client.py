@@ -1,0 +1,117 @@
+"""How a program reaches its jobs: every call hops to the store's own event loop."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
+from typing import Any, TypeVar
+
+from offload.client.watcher import Subscription, Watcher
+from offload.codec import decode_untyped
+from offload.core.job import Job, NewJob
+from offload.core.options import Options
+from offload.store.base import Store
+from offload.store.loop import IOLoop
+from offload.tasks.registry import Registry
+
+T = TypeVar("T")
+
+
+class Client:
+    """Opens the store when it is first needed, and implements `offload.tasks.ports.Jobs`."""
+
+    def __init__(self, store: Store, loop: IOLoop, registry: Registry, defaults: Options) -> None:
+        """Reach the jobs in `store` through `loop`."""
+        self.store = store
+        self.loop = loop
+        self._registry = registry
+        self._defaults = defaults
+        self._opened = False
+        self._watcher = Watcher(store)
+
+    @property
+    def defaults(self) -> Options:
+        """The queue's own options."""
+        return self._defaults
+
+    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Run one of the async methods for a synchronous caller."""
+        return self.loop.run(coroutine)
+
+    async def call(self, operation: Callable[[Store], Awaitable[T]]) -> T:
+        """Do something with the open store, from whatever loop this is."""
+        return await self.loop.arun(self._call(operation))
+
+    async def _call(self, operation: Callable[[Store], Awaitable[T]]) -> T:
+        await self._ready()
+        return await operation(self.store)
+
+    async def _ready(self) -> None:
+        if not self._opened:
+            # Opening twice is once, so callers that meet here need no lock.
+            await self.store.open()
+            self._opened = True
+
+    async def close(self) -> None:
+        """Finish what was accepted and close the store; the next call opens it again."""
+
+        async def closing() -> None:
+            self._watcher.stop()
+            self._opened = False
+            await self.store.close()
+
+        await self.loop.arun(closing())
+
+    async def enqueue(self, jobs: Sequence[NewJob]) -> list[Job]:
+        """Store the jobs durably."""
+        return await self.call(lambda store: store.enqueue(jobs))
+
+    async def get(self, job_id: str) -> Job | None:
+        """Read a job."""
+        return (await self.call(lambda store: store.get([job_id])))[0]
+
+    async def cancel(self, job_id: str, *, running: bool) -> bool:
+        """Cancel a pending job, or ask a running one to stop."""
+        return await self.call(lambda store: store.cancel(job_id, running=running))
+
+    async def wait(self, job_id: str, timeout: float | None) -> Job | None:
+        """Return the job once it is final, None if it is not there."""
+        return await self.call(lambda _: self._wait(job_id, timeout))
+
+    async def _wait(self, job_id: str, limit: float | None) -> Job | None:
+        subscription = await self._watcher.subscribe(job_id)
+        try:
+            async with asyncio.timeout(limit if limit is None else max(limit, 0.001)):
+                while (job := await subscription.next()) is not None and not job.is_final:
+                    pass
+        except TimeoutError:
+            raise TimeoutError(
+                f"job {job_id} is not finished after {limit:g} s; it goes on"
+            ) from None
+        finally:
+            self._watcher.unsubscribe(subscription)
+        return job
+
+    async def watch(self, job_id: str, interval: float) -> AsyncGenerator[Job, None]:
+        """Yield the job now and on every change, until it is final or gone."""
+        subscription = await self.call(lambda _: self._watcher.subscribe(job_id))
+        try:
+            while (job := await self.loop.arun(subscription.next())) is not None:
+                yield job
+                if job.is_final:
+                    return
+                await self.loop.arun(subscription.pause(interval))
+        finally:
+            await self._unsubscribe(subscription)
+
+    async def _unsubscribe(self, subscription: Subscription) -> None:
+        async def done() -> None:
+            self._watcher.unsubscribe(subscription)
+
+        with contextlib.suppress(RuntimeError):  # the loop may be stopped already
+            await self.loop.arun(done())
+
+    def decode_result(self, job: Job) -> object:
+        """Return the result of a complete job, by the task's annotation if it is known here."""
+        task = self._registry.find(job.task)
+        data = job.result or b"null"
+        return decode_untyped(data) if task is None else task.signature.decode_result(data)

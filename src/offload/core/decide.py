@@ -1,0 +1,104 @@
+"""What becomes of a job after an attempt: one pure function, three callers.
+
+The completer calls it when a task returns or raises, the janitor when a lease has lapsed, and
+the shutdown path for attempts that it had to cut short.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from offload.core.job import Failure, Finish, Job
+from offload.core.states import Move
+
+POISON_CRASHES = 3
+"""A job whose process died this often is buried, whatever its retries: it would take down more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Returned:
+    """The task returned; `result` is encoded."""
+
+    result: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Raised:
+    """The task raised, timed out or could not be run; `delay` overrides the backoff (seconds)."""
+
+    failure: Failure
+    retryable: bool = True
+    delay: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """The task was asked to stop and did."""
+
+    reason: str = "cancelled while running"
+
+
+@dataclass(frozen=True, slots=True)
+class Lapsed:
+    """Nobody reports on this job any more: its worker died, froze or was cut off."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """The worker gave the job back without having finished it: no attempt is used."""
+
+
+Outcome = Returned | Raised | Stopped | Lapsed | Released
+
+
+def decide(job: Job, outcome: Outcome, rng: Callable[[], float]) -> Finish:
+    """Return how `job`, as it was claimed, ends; the store applies it only under the same lease."""
+    match outcome:
+        case Returned(result):
+            return Finish(job.id, job.lease, Move.COMPLETE, result=result)
+        case Stopped(reason):
+            return _cancelled(job, reason)
+        case Released():
+            return Finish(job.id, job.lease, Move.RELEASE)
+        case Raised(failure, retryable, delay):
+            return _after_error(job, failure, rng, retryable=retryable, delay=delay)
+        case Lapsed(reason):
+            return _after_crash(job, Failure("WorkerLost", reason), rng)
+
+
+def _after_error(
+    job: Job,
+    failure: Failure,
+    rng: Callable[[], float],
+    *,
+    retryable: bool,
+    delay: float | None,
+) -> Finish:
+    if job.cancel_requested:
+        # Somebody wants it gone: a cancel asked for while the task ran wins over a retry.
+        return _cancelled(job, "cancelled while running")
+    if not retryable:
+        return Finish(job.id, job.lease, Move.FAIL, failure=failure)
+    if job.attempt > job.retry.max_retries:
+        return Finish(job.id, job.lease, Move.BURY, failure=failure)
+    wait = job.retry.delay(job.attempt, rng) if delay is None else delay
+    return Finish(job.id, job.lease, Move.RETRY, delay=wait, failure=failure)
+
+
+def _after_crash(job: Job, failure: Failure, rng: Callable[[], float]) -> Finish:
+    crashes = job.crashes + 1
+    if job.cancel_requested:
+        return _cancelled(job, "its worker died after a cancel was asked for")
+    if crashes >= POISON_CRASHES:
+        poison = Failure("PoisonJob", f"its process died {crashes} times; last: {failure.message}")
+        return Finish(job.id, job.lease, Move.BURY, failure=poison, crashed=True)
+    if job.attempt > job.retry.max_retries:
+        return Finish(job.id, job.lease, Move.BURY, failure=failure, crashed=True)
+    # The first crash is most often the machine's fault, so the job runs again at once.
+    wait = job.retry.delay(crashes - 1, rng) if crashes > 1 else 0.0
+    return Finish(job.id, job.lease, Move.RETRY, delay=wait, failure=failure, crashed=True)
+
+
+def _cancelled(job: Job, reason: str) -> Finish:
+    return Finish(job.id, job.lease, Move.CANCEL, failure=Failure("Cancelled", reason))

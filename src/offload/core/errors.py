@@ -1,0 +1,131 @@
+"""Every error that offload raises, in one tree.
+
+* OffloadError
+  x ConfigurationError         a wrong option, named with its valid values
+    + TaskDefinitionError      the task cannot be defined like this
+  x TaskNotRegistered          nothing by that name is known here
+  x PayloadError               arguments or a result that cannot be carried
+    + ArgumentError            they do not fit the task's signature
+    + PayloadTooLarge
+  x StoreError                 the store could not do it
+    + StoreUnavailable         for now: trying again is sensible
+    + StoreFull                no space left; nothing was half-written
+    + StoreCorrupted
+    + StoreRefused             it will not take this value, however often it is tried
+  x JobError                   waiting for a job ended without a result
+    + JobFailed
+      - JobDead
+    + JobCancelled
+    + JobNotFound              unknown, or purged
+  x NoCurrentJob               `current_job` was used outside a task
+  x Abort, Retry               raised *by* a task to say how its attempt ends
+  x LeaseLost, JobTimeout, CancelRequested   raised *into* a task
+
+Waiting too long raises the built-in `TimeoutError`, as `asyncio` and `concurrent.futures` do.
+"""
+
+
+class OffloadError(Exception):
+    """The root of the tree: `except OffloadError` catches all that offload raises on purpose."""
+
+
+class ConfigurationError(OffloadError, ValueError):
+    """An option has a value it cannot have; the message names the valid ones."""
+
+
+class TaskDefinitionError(ConfigurationError):
+    """A function cannot become a task as it is written."""
+
+
+class TaskNotRegistered(OffloadError, LookupError):
+    """No task of that name is known in this process: import the module that defines it first."""
+
+
+class PayloadError(OffloadError, ValueError):
+    """A value cannot be carried as JSON; the message names it and the way out."""
+
+
+class ArgumentError(PayloadError, TypeError):
+    """The arguments do not fit the task's signature, so the job was not enqueued."""
+
+
+class PayloadTooLarge(PayloadError):
+    """Arguments or a result are over the size cap: pass a reference (a path, a key) instead."""
+
+
+class StoreError(OffloadError):
+    """The store could not do what was asked."""
+
+
+class StoreUnavailable(StoreError):
+    """The store cannot be reached or is locked for now; the same call may succeed later."""
+
+
+class StoreFull(StoreError):
+    """The store has no space left. Nothing was half-written; free some space and call again."""
+
+
+class StoreCorrupted(StoreError):
+    """The store's file is damaged or not a store: restore it from a backup."""
+
+
+class StoreRefused(StoreError):
+    """The store will not take this value; trying again would not help."""
+
+
+class JobError(OffloadError):
+    """A job ended without a result. `job_id` says which, `reason` what its last error was."""
+
+    def __init__(self, job_id: str, reason: str, message: str) -> None:
+        """Keep the parts that a handler may want beside the readable message."""
+        super().__init__(message)
+        self.job_id = job_id
+        self.reason = reason
+
+
+class JobFailed(JobError):
+    """The task raised an error that must not be retried."""
+
+
+class JobDead(JobFailed):
+    """All attempts are used up; the job is a dead letter and can be retried from there."""
+
+
+class JobCancelled(JobError):
+    """The job was cancelled, or expired before it could start."""
+
+
+class JobNotFound(JobError):
+    """No such job: the id is unknown, or the job was purged."""
+
+
+class NoCurrentJob(OffloadError, RuntimeError):
+    """`current_job` was used outside a running task."""
+
+
+class Abort(OffloadError):
+    """Raise it in a task to end the job as `failed`, whatever its retries: `raise Abort("why")`."""
+
+
+class Retry(OffloadError):
+    """Raise it in a task to end this attempt and try again: `raise Retry(delay=30)`.
+
+    `delay` is in seconds; without it the task's own backoff decides. It uses an attempt.
+    """
+
+    def __init__(self, reason: str = "retry requested", *, delay: float | None = None) -> None:
+        """Remember the wanted delay in seconds."""
+        super().__init__(reason)
+        self.delay = delay
+
+
+class JobTimeout(OffloadError):
+    """Raised into a task that has run longer than its `timeout`."""
+
+
+class CancelRequested(OffloadError):
+    """Raised by `current_job.check_cancelled()` when somebody asked this job to stop."""
+
+
+class LeaseLost(OffloadError):
+    """This run no longer owns its job: another worker has taken it over, reports are refused."""

@@ -1,0 +1,140 @@
+"""A job's progress as server-sent events.
+
+Each event is one unnamed `data:` line, which browsers hand to `onmessage`, and its id is the
+job's version, which they send back as `Last-Event-ID` when they reconnect. The pace and the
+one watcher for all streams of a process are the queue's. A client that reads slowly gets
+fewer events: only the newest state is kept for it.
+"""
+
+import asyncio
+import contextlib
+import functools
+import json
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator
+from typing import Any, TypeAlias
+
+from fastapi import HTTPException, Request, Response
+from fastapi.responses import StreamingResponse
+from starlette.types import Send
+
+from offload.fastapi.stopping import STOPPING
+from offload.queue import Queue
+from offload.tasks.handle import JobHandle
+
+AnyHandle = JobHandle[Any]
+_Newest: TypeAlias = "asyncio.Queue[AnyHandle | None]"
+"""The state that the client has not been sent yet, if there is one, and None at the end."""
+
+KEEP_ALIVE = 15.0
+"""Seconds of silence after which a comment shows every proxy that the stream lives."""
+
+_logger = logging.getLogger("offload.fastapi")
+
+
+class EventStream(StreamingResponse):
+    """Server-sent events, which nothing on the way may collect or keep."""
+
+    media_type = "text/event-stream"
+
+    def __init__(self, events: AsyncGenerator[str]) -> None:
+        headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+        super().__init__(events, headers=headers)
+        self._events = events
+
+    async def stream_response(self, send: Send) -> None:
+        """Send the events, and end their watch together with the client's connection."""
+        async with contextlib.aclosing(self._events):
+            await super().stream_response(send)
+
+
+async def job_events(queue: Queue, job_id: str, request: Request) -> Response:
+    """Return the stream of a job's changes, for a route of your own.
+
+    It starts with the current state, or after the one that the client names in
+    `Last-Event-ID`, and ends after the job's last state, when the job is purged, or when the
+    server is asked to stop. A client that has seen the last state gets 204, at which a
+    browser does not connect again.
+
+    Raises:
+        HTTPException: 404, the job is unknown.
+    """
+    watch = queue.awatch(job_id)
+    first = await anext(watch, None)
+    if first is None:
+        raise HTTPException(404, "Job not found")
+    seen = _last_seen(request, first)
+    if first.job.is_final and seen == first.version:
+        if isinstance(watch, AsyncGenerator):
+            await watch.aclose()
+        return Response(status_code=204)
+    return EventStream(_events(watch, first, seen))
+
+
+async def _events(
+    watch: AsyncIterator[AnyHandle], first: AnyHandle, seen: int
+) -> AsyncGenerator[str]:
+    """Write `first`, unless the client has seen it, and what `watch` yields after it."""
+    newest: _Newest = asyncio.Queue()
+    following = asyncio.create_task(_follow(watch, newest))
+    following.add_done_callback(functools.partial(_note_end, newest))
+    try:
+        with STOPPING.watched():
+            if first.version > seen:
+                yield _event(first)
+            async with contextlib.aclosing(_paced(newest)) as news:
+                async for handle in news:
+                    yield ": keep-alive\n\n" if handle is None else _event(handle)
+    finally:
+        following.cancel()
+
+
+async def _follow(watch: AsyncIterator[AnyHandle], newest: _Newest) -> None:
+    """Keep the newest state at hand, for a client that may read slowly.
+
+    A task of its own, because the watch takes an await to close, and does so when this is
+    cancelled: a stream whose client has gone is cancelled again at each await of its own.
+    """
+    async for handle in watch:
+        while not newest.empty():
+            newest.get_nowait()
+        newest.put_nowait(handle)
+
+
+def _note_end(newest: _Newest, following: "asyncio.Task[None]") -> None:
+    newest.put_nowait(None)
+    if not following.cancelled() and (error := following.exception()):
+        _logger.error("a job can be watched no longer", exc_info=error)
+
+
+async def _paced(newest: _Newest) -> AsyncGenerator[AnyHandle | None]:
+    """Yield each newest state, None for a long silence; end with the job or when asked to."""
+    coming = asyncio.create_task(newest.get())
+    try:
+        while True:
+            await STOPPING.wait(coming, KEEP_ALIVE)
+            if not coming.done():
+                if STOPPING.asked:
+                    return
+                yield None
+            elif (handle := coming.result()) is None:
+                return
+            else:
+                yield handle
+                coming = asyncio.create_task(newest.get())
+    finally:
+        coming.cancel()
+
+
+def _event(handle: AnyHandle) -> str:
+    data = json.dumps({"progress": handle.progress, "status": handle.status})
+    return f"id: {handle.version}\ndata: {data}\n\n"
+
+
+def _last_seen(request: Request, now: AnyHandle) -> int:
+    """Return the version that the client has seen: 0 for none, or for one that never was."""
+    given = request.headers.get("last-event-id", "")
+    # Nobody counts to 10**18, and Python refuses to read numbers of thousands of digits.
+    if not given.isdecimal() or len(given) > len(str(10**18)):
+        return 0
+    return seen if (seen := int(given)) <= now.version else 0

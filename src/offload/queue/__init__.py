@@ -1,0 +1,5 @@
+"""The facade that users hold."""
+
+from offload.queue.queue import Queue
+
+__all__ = ["Queue"]

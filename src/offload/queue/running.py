@@ -1,0 +1,139 @@
+"""A worker between two loops: the user's, where its coroutines run, and the store's."""
+
+import asyncio
+import contextlib
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from types import FrameType, TracebackType
+
+from offload.core.errors import ConfigurationError
+from offload.store.base import Store
+from offload.tasks.registry import Registry
+from offload.worker.worker import Worker, WorkerOptions
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+FAREWELL = 0.5
+"""Seconds that coroutines have to end when their loop is closed."""
+
+
+class Running:
+    """Carries the wish to stop to a worker, which lives on the store's loop."""
+
+    def __init__(
+        self, registry: Registry, options: WorkerOptions, user_loop: asyncio.AbstractEventLoop
+    ) -> None:
+        """Prepare a worker whose coroutines run on `user_loop`."""
+        self._registry = registry
+        self._options = options
+        self._user_loop = user_loop
+        self._stop = asyncio.Event()
+        self._hurry = asyncio.Event()
+        self._control: asyncio.AbstractEventLoop | None = None
+        self._asked = False
+
+    async def work(self, store: Store) -> None:
+        """Run the worker; this is called on the store's loop."""
+        self._control = asyncio.get_running_loop()
+        worker = Worker(store, self._registry, self._options, self._user_loop)
+        await worker.run(self._stop, self._hurry)
+
+    def ask_to_stop(self) -> None:
+        """Let the worker end, the second time without grace; from any thread or signal."""
+        event = self._hurry if self._asked else self._stop
+        self._asked = True
+        if self._control is None:
+            event.set()  # nobody waits for it yet
+        else:
+            self._control.call_soon_threadsafe(event.set)
+
+    async def watch(self, working: "asyncio.Task[None]", stop: asyncio.Event) -> None:
+        """Wait for the worker's end, and ask it to stop when `stop` is set.
+
+        Cancelling this stops the worker in a hurry and waits for it: a worker that is just
+        dropped would leave its jobs to the next lease.
+        """
+        asked = asyncio.create_task(self._ask_after(stop))
+        try:
+            await asyncio.shield(working)
+        except asyncio.CancelledError:
+            self.ask_to_stop()
+            self._hurry_up()
+            await working
+            raise
+        finally:
+            asked.cancel()
+
+    async def _ask_after(self, stop: asyncio.Event) -> None:
+        await stop.wait()
+        self.ask_to_stop()
+
+    def _hurry_up(self) -> None:
+        if self._control is not None:
+            self._control.call_soon_threadsafe(self._hurry.set)
+
+
+class UserLoop:
+    """An event loop for async tasks, in a thread that nobody has to wait for."""
+
+    def __init__(self) -> None:
+        """Start nothing yet."""
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(
+            target=self._loop.run_forever, name="offload-user", daemon=True
+        )
+
+    def __enter__(self) -> asyncio.AbstractEventLoop:
+        """Start the loop."""
+        self._thread.start()
+        return self._loop
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Cancel what is left and stop the loop, unless a coroutine blocks it."""
+        ending = asyncio.run_coroutine_threadsafe(_end_tasks(), self._loop)
+        with contextlib.suppress(TimeoutError):
+            ending.result(2 * FAREWELL)
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join()
+            self._loop.close()
+
+
+@contextlib.contextmanager
+def stop_signals(ask: Callable[[], None]) -> Iterator[None]:
+    """Call `ask` on each SIGINT and SIGTERM.
+
+    A plain handler and not the loop's own: that one would wait for a coroutine that blocks it.
+
+    Raises:
+        ConfigurationError: this is not the main thread, where signals arrive.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        raise ConfigurationError(
+            "signals arrive only in the main thread: here, await "
+            "queue.arun_worker(stop, install_signals=False)"
+        )
+
+    def caught(number: int, frame: FrameType | None) -> None:
+        del number, frame
+        ask()
+
+    previous = {number: signal.signal(number, caught) for number in SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+async def _end_tasks() -> None:
+    rest = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in rest:
+        task.cancel()
+    if rest:
+        await asyncio.wait(rest, timeout=FAREWELL)
+    await asyncio.get_running_loop().shutdown_asyncgens()

@@ -1,0 +1,1 @@
+"""Where jobs live: one port, and the drivers behind it."""

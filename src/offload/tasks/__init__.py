@@ -1,0 +1,1 @@
+"""What can be run, and what a running function knows about itself."""

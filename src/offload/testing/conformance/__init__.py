@@ -1,0 +1,50 @@
+"""What every store must do, as tests: a driver is right when all of them pass.
+
+A driver's own test module supplies two fixtures and names the suite:
+
+    @pytest.fixture
+    def clock() -> ManualClock:
+        return ManualClock()
+
+    @pytest.fixture
+    async def store(clock: ManualClock) -> AsyncIterator[Store]:
+        store = MyStore(clock=clock)
+        await store.open()
+        yield store
+        await store.close()
+
+    class TestMyStore(Conformance):
+        pass
+
+It needs pytest and a plugin that runs `async def` tests and fixtures, such as anyio's. Call
+`pytest.register_assert_rewrite("offload.testing.conformance")` first for readable failures.
+"""
+
+from offload.testing.conformance.ending import Cancelling, Ending
+from offload.testing.conformance.enqueueing import Enqueueing
+from offload.testing.conformance.fencing import Fencing
+from offload.testing.conformance.hot import Claiming
+from offload.testing.conformance.housekeeping import Housekeeping, RetryingDead
+from offload.testing.conformance.liveness import Liveness
+from offload.testing.conformance.reading import Reading, Versions
+from offload.testing.conformance.unique import Unique
+from offload.testing.conformance.waking import Waking
+
+__all__ = ["Conformance"]
+
+
+class Conformance(
+    Enqueueing,
+    Claiming,
+    Unique,
+    Fencing,
+    Ending,
+    Cancelling,
+    RetryingDead,
+    Housekeeping,
+    Liveness,
+    Reading,
+    Versions,
+    Waking,
+):
+    """All that the port promises."""

@@ -1,0 +1,51 @@
+"""Claims as many jobs as can start now, or soon."""
+
+import random
+from collections.abc import Callable, Sequence
+
+from offload.core.job import Job
+from offload.store.base import Channel, Store
+from offload.worker.pace import Pace
+from offload.worker.runs import Runs
+from offload.worker.service import Service
+
+SLOW_POLL = 2.0
+"""Seconds after which an idle worker looks for itself: a wake-up is only a hint."""
+
+
+class Fetcher(Service):
+    """Claims one job a free slot, and more only while tasks prove short (see `Pace`)."""
+
+    def __init__(
+        self,
+        store: Store,
+        worker: str,
+        queues: Sequence[str] | None,
+        launch: Callable[[list[Job]], None],
+        *,
+        runs: Runs,
+        pace: Pace,
+    ) -> None:
+        """Claim from `queues` for `worker` and `launch` what comes."""
+        super().__init__()
+        self._store = store
+        self._worker = worker
+        self._queues = queues
+        self._runs = runs
+        self._pace = pace
+        self._launch = launch
+
+    async def step(self) -> None:
+        """Claim once; if that took all there was, wait for news or for the next due job."""
+        await self.unless_stopping(self._runs.room())
+        if self.stopping.is_set():
+            return
+        cursor = self._store.cursor(Channel.READY)
+        asked = self._runs.free * self._pace.ahead
+        claim = await self._store.claim(self._worker, self._queues, asked)
+        self._launch(claim.jobs)
+        if len(claim.jobs) < asked:  # nothing more is ready
+            rest = SLOW_POLL * (0.75 + random.random() / 2)  # noqa: S311 - jitter
+            if claim.next_due is not None:
+                rest = min(rest, claim.next_due + 0.001)
+            await self.unless_stopping(self._store.wait(Channel.READY, cursor, rest))

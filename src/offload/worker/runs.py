@@ -1,0 +1,100 @@
+"""The jobs that a worker has claimed and not yet finished for good."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+
+from offload.core.decide import Released
+from offload.core.job import Job
+from offload.worker.run import Run
+
+Key = tuple[str, int]
+"""A job's id and lease: after a pause, a worker may hold a job that it has lost before."""
+
+
+class Line:
+    """Runs that share a slot, one after the other, because tasks have proved short."""
+
+    def __init__(self, runs: list[Run], began: float, start: Callable[[Run], None]) -> None:
+        """Begin at `began`, in seconds of any clock; `start` hands a run to its executor."""
+        self.runs = runs
+        self.began = began
+        self.left = len(runs)
+        self.was_cut = False
+        for run, follower in pairwise(runs):
+            run.precede(follower, start)
+
+    def cut(self) -> None:
+        """Give back what has not begun: it could be running elsewhere, or in another slot."""
+        for run in self.runs:
+            self.was_cut |= run.end_unbegun(Released())
+
+
+class Runs:
+    """Which runs there are, and how many more may start. Belongs to the control loop.
+
+    A slot is free again when the functions of its line have ended. A run leaves when its end is
+    stored: until then the store rightly says that this worker holds the job.
+    """
+
+    def __init__(self, concurrency: int) -> None:
+        """Allow `concurrency` functions at a time."""
+        self._free = concurrency
+        self._runs: dict[Key, Run] = {}
+        self._lines: dict[Key, Line] = {}
+        self._changed = asyncio.Event()
+
+    def __iter__(self) -> Iterator[Run]:
+        """Go through a copy, for ends come in meanwhile."""
+        return iter(list(self._runs.values()))
+
+    def __contains__(self, key: Key) -> bool:
+        """Whether this job is here under this lease."""
+        return key in self._runs
+
+    @property
+    def free(self) -> int:
+        """How many more lines may start."""
+        return self._free
+
+    def add(self, line: Line) -> None:
+        """Take a line in as its first function starts."""
+        self._free -= 1
+        for run in line.runs:
+            key = (run.job.id, run.job.lease)
+            self._runs[key] = run
+            self._lines[key] = line
+
+    def returned(self, job: Job) -> Line | None:
+        """Note that a function has ended; return its line if that was the last of it."""
+        line = self._lines.pop((job.id, job.lease), None)
+        if line is None:
+            return None
+        line.left -= 1
+        if line.left:
+            return None
+        self._free += 1
+        self._changed.set()
+        return line
+
+    def remove(self, job: Job) -> None:
+        """Let a run go whose end is stored, or was refused."""
+        run = self._runs.pop((job.id, job.lease), None)
+        if run is not None:
+            for timer in run.timers:
+                timer.cancel()
+        self._changed.set()
+
+    async def room(self) -> None:
+        """Wait until another line may start."""
+        while self._free <= 0:
+            await self._change()
+
+    async def empty(self) -> None:
+        """Wait until every run has left."""
+        while self._runs:
+            await self._change()
+
+    async def _change(self) -> None:
+        self._changed.clear()
+        await self._changed.wait()

@@ -1,0 +1,51 @@
+"""Every loop of a worker is the same kind of thing: one bounded step, again and again."""
+
+import asyncio
+import logging
+import random
+from collections.abc import Coroutine
+from typing import Any
+
+from offload.core.errors import StoreError
+
+log = logging.getLogger("offload.worker")
+
+REST = 0.5
+LONGEST_REST = 5.0
+
+
+class Service:
+    """A loop that outlives a store that is away, and stops between two steps."""
+
+    def __init__(self) -> None:
+        """Be ready to run."""
+        self.stopping = asyncio.Event()
+
+    async def step(self) -> None:
+        """Do one bounded pass; waiting belongs in here too, through `unless_stopping`."""
+        raise NotImplementedError  # each service is its step
+
+    async def run(self) -> None:
+        """Step until stopped. While the store is away, rest longer each time, with jitter."""
+        failures = 0
+        while not self.stopping.is_set():
+            try:
+                await self.step()
+                failures = 0
+            except StoreError as error:
+                failures += 1
+                rest = min(LONGEST_REST, REST * 2 ** min(failures - 1, 10))
+                log.warning("%s: the store is away (%s)", type(self).__name__.lower(), error)
+                jitter = random.random()  # noqa: S311 - spreads workers out, hides nothing
+                await self.unless_stopping(asyncio.sleep(rest * (0.5 + jitter)))
+
+    async def unless_stopping(self, waiting: Coroutine[Any, Any, object]) -> None:
+        """Wait for `waiting` or for the service to be stopped, whichever comes first."""
+        tasks = [asyncio.ensure_future(waiting), asyncio.ensure_future(self.stopping.wait())]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+        if tasks[0].done() and not tasks[0].cancelled():
+            tasks[0].result()

@@ -1,0 +1,202 @@
+"""A worker: the services that claim, run and finish jobs, and how they start and stop."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import secrets
+import socket
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+
+from offload.core.decide import Raised, Released
+from offload.core.job import Failure, Job
+from offload.store.base import Beat, Store
+from offload.tasks.registry import Registry
+from offload.worker.completer import Completer, Progress
+from offload.worker.executors import AsyncExecutor, Executor, ThreadExecutor
+from offload.worker.fetcher import Fetcher
+from offload.worker.janitor import Janitor
+from offload.worker.pace import PATIENCE, Pace
+from offload.worker.processes import ProcessExecutor
+from offload.worker.pulse import Pulse
+from offload.worker.run import HARD_AFTER, Run, Stop
+from offload.worker.runs import Line, Runs
+from offload.worker.service import Service
+from offload.worker.steward import Steward
+
+log = logging.getLogger("offload.worker")
+
+FAREWELL = 0.5
+"""Seconds that functions have to stop when the grace is over."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerOptions:
+    """How a worker works; times in seconds."""
+
+    concurrency: int = 4
+    queues: Sequence[str] | None = None
+    """None serves every queue."""
+    lease: float = 30.0
+    heartbeat: float = 5.0
+    grace: float = 30.0
+    result_ttl: float | None = None
+    url: str | None = None
+    """Where another process finds the store, to beat from there; None if none can."""
+
+
+class Worker:
+    """One incarnation: it lives on the control loop and is run once."""
+
+    def __init__(
+        self,
+        store: Store,
+        registry: Registry,
+        options: WorkerOptions,
+        user_loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        """Run the tasks of `registry`, coroutines on `user_loop`."""
+        self.id = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
+        self._store = store
+        self._registry = registry
+        self._options = options
+        self._runs = Runs(options.concurrency)
+        self._pace = Pace()
+        self._completer = Completer(store, self._runs, self._pace)
+        self._progress = Progress(store)
+        self._executors: dict[str, Executor] = {
+            "async": AsyncExecutor(user_loop),
+            "thread": ThreadExecutor(options.concurrency),
+            "process": ProcessExecutor(),
+        }
+        self._beat = Beat(
+            worker=self.id,
+            lease=options.lease,
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            queues=None if options.queues is None else tuple(options.queues),
+            concurrency=options.concurrency,
+        )
+
+    async def run(self, stop: asyncio.Event, hurry: asyncio.Event) -> None:
+        """Work until `stop`, then finish what runs within the grace, or until `hurry`."""
+        self._loop = asyncio.get_running_loop()
+        queues = self._options.queues
+        fetcher = Fetcher(
+            self._store, self.id, queues, self._launch, runs=self._runs, pace=self._pace
+        )
+        steward = Steward(
+            self._store, self._beat, self._options.heartbeat, self._runs, self._executors
+        )
+        janitor = Janitor(self._store, lambda: steward.may_judge, self._options.result_ttl)
+        # Registered before its first claim: a job of an unknown worker counts as lapsed.
+        await self._store.heartbeat(self._beat)
+        services: list[Service] = [self._completer, self._progress, steward, janitor]
+        try:
+            async with self._pulse(), asyncio.TaskGroup() as group:
+                for service in services:
+                    name = f"offload-{type(service).__name__.lower()}"
+                    group.create_task(service.run(), name=name)
+                fetching = group.create_task(fetcher.run(), name="offload-fetcher")
+                log.info("worker %s started", self.id)
+                await stop.wait()
+                fetcher.stopping.set()
+                await fetching  # a claim under way still brings jobs, which the drain must see
+                await self._drain(hurry)
+                for service in services:
+                    service.stopping.set()
+            for executor in self._executors.values():
+                await executor.close()
+        finally:
+            # Also when a service died of a bug: what is left lapses now, not after a lease.
+            await self._store.retire(self.id)
+        log.info("worker %s stopped", self.id)
+
+    @contextlib.asynccontextmanager
+    async def _pulse(self) -> AsyncIterator[None]:
+        if self._options.url is None:
+            yield
+            return
+        pulse = Pulse(self._options.url, self._beat, self._options.heartbeat)
+        await pulse.start()
+        keeping = asyncio.create_task(pulse.keep(), name="offload-pulse")
+        try:
+            yield
+        finally:
+            keeping.cancel()
+            await asyncio.gather(keeping, return_exceptions=True)
+            await pulse.stop()
+
+    # --- runs ----------------------------------------------------------------------------
+
+    def _launch(self, jobs: list[Job]) -> None:
+        """Start the jobs, in as many lines as there are free slots."""
+        runs = [run for job in jobs if (run := self._run_of(job)) is not None]
+        slots = self._runs.free
+        for place in range(min(slots, len(runs))):
+            line = Line(runs[place::slots], self._loop.time(), self._start_soon)
+            self._runs.add(line)
+            if len(line.runs) > 1:
+                line.runs[-1].timers.append(self._loop.call_later(PATIENCE, line.cut))
+            self._start(line.runs[0])
+
+    def _run_of(self, job: Job) -> Run | None:
+        task = self._registry.find(job.task)
+        if task is None:
+            known = ", ".join(sorted(task.name for task in self._registry)) or "none"
+            reason = f"no task named {job.task!r} is known to this worker (known: {known})"
+            self._completer.ended(job, Raised(Failure("TaskNotRegistered", reason)))
+            return None
+        return Run(job, task, self._progress, self._completer.ended, self._clock)
+
+    def _start(self, run: Run) -> None:
+        self._executors[run.task.executor].start(run)
+
+    def _start_soon(self, run: Run) -> None:
+        self._loop.call_soon_threadsafe(self._start, run)
+
+    def _clock(self, run: Run) -> None:
+        self._loop.call_soon_threadsafe(self._start_timers, run)
+
+    def _start_timers(self, run: Run) -> None:
+        timeout = run.job.timeout
+        if timeout is not None and not run.is_over:
+            run.timers += [
+                self._loop.call_later(timeout, self._time_is_up, run),
+                self._loop.call_later(timeout + HARD_AFTER, self._cut_off, run),
+            ]
+
+    def _time_is_up(self, run: Run) -> None:
+        if run.stop is None:
+            run.ask(Stop.TIMEOUT)
+            self._executors[run.task.executor].stop(run)
+
+    def _cut_off(self, run: Run) -> None:
+        if run.end(Raised(Failure("JobTimeout", f"{run.timed_out()}, and did not stop"))):
+            self._executors[run.task.executor].abandon(run)
+
+    # --- the end -------------------------------------------------------------------------
+
+    async def _drain(self, hurry: asyncio.Event) -> None:
+        """Let runs finish within the grace; give back what is left, no attempt used."""
+        await self._emptied(self._options.grace, hurry)
+        left = list(self._runs)
+        for run in left:
+            if run.stop is None:
+                run.ask(Stop.SHUTDOWN)
+                self._executors[run.task.executor].stop(run)
+        await self._emptied(FAREWELL)
+        for run in left:
+            if run.end(Released()):
+                log.warning("job %s (%s) is given back unfinished", run.job.id, run.job.task)
+                self._executors[run.task.executor].abandon(run)
+        await self._emptied(FAREWELL)
+
+    async def _emptied(self, seconds: float, hurry: asyncio.Event | None = None) -> None:
+        waits: list[asyncio.Task[object]] = [asyncio.create_task(self._runs.empty())]
+        if hurry is not None:
+            waits.append(asyncio.create_task(hurry.wait()))
+        await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        for wait in waits:
+            wait.cancel()

@@ -1,0 +1,187 @@
+"""The `offload` command, as a person or a program at a terminal meets it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+APP = """
+from offload import Queue
+queue = Queue(db_path="data/jobs.db", workers=3)
+
+@queue.task
+def add(x: int, y: int) -> int:
+    return x + y
+
+@queue.task(max_retries=0)
+def fail() -> None:
+    raise ValueError("boom")
+"""
+SCRIPTED = """
+import os, signal
+from offload import Queue
+queue = Queue(db_path="data/jobs.db")
+
+@queue.task
+def leave() -> None:
+    os.kill(os.getpid(), signal.SIGINT)
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "shop.py").write_text(APP)
+    (tmp_path / "scripted.py").write_text(SCRIPTED)
+    (tmp_path / "needs.py").write_text("import a_library_that_is_not_there")
+    return tmp_path
+
+
+def offload(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run the command to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "offload", *words],
+        cwd=folder, capture_output=True, text=True, timeout=40, check=False,
+        env={**os.environ, "COLUMNS": "80", "NO_COLOR": "1"},
+    )  # fmt: skip
+
+
+def enqueue(folder: Path, code: str) -> str:
+    """Do something with the application in a process of its own."""
+    done = subprocess.run(
+        [sys.executable, "-c", f"import shop, scripted; {code}"],
+        cwd=folder, capture_output=True, text=True, timeout=40, check=True,
+    )  # fmt: skip
+    return done.stdout.strip()
+
+
+def test_help_teaches(folder: Path) -> None:
+    shown = offload(folder, "--help")
+    assert shown.returncode == 0
+    assert "worker" in shown.stdout
+    assert "info" in shown.stdout
+    shown = offload(folder, "worker", "--help")
+    assert shown.returncode == 0
+    for word in ("--app", "--concurrency", "--queues", "--grace", "--verbose", "SIGTERM"):
+        assert word in shown.stdout
+    assert "offload worker --app app:queue --concurrency 8" in shown.stdout
+
+
+def test_nothing_asked_shows_the_help(folder: Path) -> None:
+    shown = offload(folder)
+    assert "Usage" in shown.stdout + shown.stderr
+    assert "Traceback" not in shown.stderr
+
+
+BAD = [
+    ("shop", "write module:queue, as in app:queue"),
+    (":queue", "write module:queue, as in app:queue"),
+    ("shop:", "write module:queue, as in app:queue"),
+    ("shopp:queue", "no module 'shopp' here"),
+    ("shop.inner:queue", "no module 'shop.inner' here"),
+    ("shop:quue", "shop has no 'quue'"),
+    ("shop:queue.tasks", "is a Registry, not a Queue"),
+    ("shop:add", "is a Task, not a Queue"),
+    (".shop:queue", "--app '.shop:queue'"),
+    ("[/b]shop:queue", "--app '[/b]shop:queue'"),
+    (f"{'very_' * 30}long:queue", "here"),
+]
+
+
+@pytest.mark.parametrize(("app", "message"), BAD, ids=[app[:20] for app, _ in BAD])
+def test_a_bad_app_is_one_readable_line(folder: Path, app: str, message: str) -> None:
+    done = offload(folder, "worker", "--app", app)
+    assert done.returncode == 1
+    assert done.stdout == ""
+    [line] = done.stderr.splitlines()
+    assert line.startswith("offload: ")
+    assert message in line
+    assert not (folder / "data").exists()
+
+
+def test_a_module_that_fails_by_itself_shows_where(folder: Path) -> None:
+    """That is no mistake in `--app`, and hiding the traceback would not help."""
+    done = offload(folder, "worker", "--app", "needs:queue")
+    assert done.returncode == 1
+    assert "No module named 'a_library_that_is_not_there'" in done.stderr
+    assert "needs.py" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["worker"],
+        ["worker", "--app", "shop:queue", "--concurrency", "0"],
+        ["worker", "--app", "shop:queue", "--grace", "-1"],
+        ["wrker"],
+        ["info", "--app", "shop:queue", "--jsn"],
+    ],
+)
+def test_wrong_usage_is_exit_code_2(folder: Path, words: list[str]) -> None:
+    done = offload(folder, *words)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+
+
+def test_a_store_that_cannot_be_opened_is_one_readable_line(folder: Path) -> None:
+    (folder / "data").write_text("a file where a folder should be")
+    for command in ("worker", "info"):
+        done = offload(folder, command, "--app", "shop:queue")
+        assert done.returncode == 1
+        assert "Traceback" not in done.stderr
+        assert done.stderr.splitlines()[-1].startswith("offload: ")
+
+
+def test_info_for_programs(folder: Path) -> None:
+    enqueue(folder, "shop.add.map([(1, 2)] * 3); shop.add.delay(1, 1).cancel()")
+    done = offload(folder, "info", "--app", "shop:queue", "--json")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout) == {
+        "jobs": {
+            "pending": 3, "running": 0, "completed": 0, "failed": 0, "dead": 0, "cancelled": 1,
+        },
+        "workers": [],
+    }  # fmt: skip
+
+
+def test_info_for_people(folder: Path) -> None:
+    enqueue(folder, "shop.add.map([(1, 2)] * 1234)")
+    done = offload(folder, "info", "-A", "shop:queue")
+    assert done.returncode == 0
+    assert "data/jobs.db" in done.stdout
+    [row] = [line for line in done.stdout.splitlines() if "pending" in line]
+    assert "1234" in row
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_worker_runs_jobs_until_it_is_asked_to_stop(folder: Path, number: int) -> None:
+    code = "shop.fail.delay(); print(shop.add.delay(2, 3).id)"
+    job = enqueue(folder, code)
+    command = [sys.executable, "-m", "offload", "worker", "-A", "shop:queue", "-v"]
+    worker = subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, text=True)
+    try:
+        read = f"print(shop.queue.get_job({job!r}).result(timeout=30))"
+        assert enqueue(folder, read) == "5"
+        shown = json.loads(offload(folder, "info", "-A", "shop:queue", "--json").stdout)
+        [row] = shown["workers"]
+        assert (row["pid"], row["alive"]) == (worker.pid, True)
+        worker.send_signal(number)
+        _, log = worker.communicate(timeout=30)
+    finally:
+        worker.kill()
+        worker.wait()
+    assert worker.returncode == 0
+    assert "serving data/jobs.db with the tasks shop.add, shop.fail" in log
+    assert "ValueError: boom" in log
+    assert "Traceback" not in log
+
+
+def test_only_named_queues_are_served(folder: Path) -> None:
+    enqueue(folder, "shop.add.delay(1, 2); scripted.leave.apply_async(queue='b')")
+    done = offload(folder, "worker", "-A", "scripted:queue", "-Q", "a, b")
+    assert done.returncode == 0
+    stats = json.loads(offload(folder, "info", "-A", "shop:queue", "--json").stdout)["jobs"]
+    assert (stats["pending"], stats["completed"]) == (1, 1)

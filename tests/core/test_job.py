@@ -1,0 +1,120 @@
+"""The values that travel: what a request becomes, and what a dead job is revived as."""
+
+from dataclasses import FrozenInstanceError, fields, replace
+
+import pytest
+from hypothesis import given, strategies as st
+
+from offload.core.job import Failure, Finish, Job, NewJob, revived, stored
+from offload.core.retry import RetryPolicy
+from offload.core.states import FINAL, Move, State
+
+NOW = 1_700_000_000_000
+
+FULL = NewJob(
+    id="a",
+    task="app.task",
+    queue="q",
+    payload=b"[[1],{}]",
+    priority=7,
+    delay=1.5,
+    run_at=None,
+    retry=RetryPolicy(9, 2.0, 5.0),
+    timeout=2.5,
+    expires=60.0,
+    result_ttl=3.5,
+    unique_key="k",
+    metadata={"n": 1},
+    tags=("x",),
+    origin="older",
+)
+NAMES = {field.name for field in fields(NewJob)}
+
+
+def test_all_that_was_asked_for_is_stored() -> None:
+    job = stored(FULL, NOW)
+    for name in NAMES - {"delay", "run_at", "expires"}:
+        assert getattr(job, name) == getattr(FULL, name), name
+    assert (job.created_at, job.run_at, job.expires_at) == (NOW, NOW + 1500, NOW + 60_000)
+
+
+def test_a_stored_job_has_done_nothing_yet() -> None:
+    job = stored(NewJob("a", "t"), NOW)
+    assert job.state is State.PENDING
+    assert (job.attempt, job.lease, job.crashes, job.version) == (0, 0, 0, 1)
+    assert (job.worker, job.started_at, job.finished_at) == (None, None, None)
+    assert (job.progress, job.result, job.error, job.cancel_requested) == (None, None, None, False)
+    assert (job.run_at, job.expires_at) == (NOW, None)
+
+
+@given(st.floats(0, 1e6), st.one_of(st.none(), st.integers(0, 2 * NOW)))
+def test_no_job_is_due_before_it_came(delay: float, run_at: int | None) -> None:
+    job = stored(NewJob("a", "t", delay=delay, run_at=run_at), NOW)
+    assert job.run_at >= NOW
+    if run_at is None:
+        assert job.run_at == NOW + round(delay * 1000)
+    else:
+        assert job.run_at == max(run_at, NOW)  # an instant comes before a delay
+
+
+def test_what_expires_at_once_is_not_what_never_expires() -> None:
+    assert stored(NewJob("a", "t", expires=0.0), NOW).expires_at == NOW
+    assert stored(NewJob("a", "t"), NOW).expires_at is None
+
+
+def test_a_revived_job_is_the_same_request() -> None:
+    dead = replace(
+        stored(FULL, NOW),
+        state=State.DEAD,
+        attempt=10,
+        lease=12,
+        crashes=2,
+        finished_at=NOW,
+        error="Boom",
+    )
+    again = revived(dead, "b")
+    # Each field of a request is either carried over or left out for a reason: a new one must
+    # be put on one of the two sides.
+    fresh = {"id": "b", "origin": "a"}
+    left_out = {"delay": 0.0, "run_at": None, "expires": None, "unique_key": None}
+    for name in NAMES - fresh.keys() - left_out.keys():
+        assert getattr(again, name) == getattr(FULL, name), name
+    for name, value in (fresh | left_out).items():
+        assert getattr(again, name) == value, name
+
+
+@pytest.mark.parametrize("state", State)
+def test_final_jobs_know_it(state: State) -> None:
+    job = replace(stored(NewJob("a", "t"), NOW), state=state)
+    assert job.is_final == (state in FINAL)
+
+
+def test_a_job_is_never_changed_in_place() -> None:
+    job: Job = stored(NewJob("a", "t"), NOW)
+    with pytest.raises(FrozenInstanceError):
+        job.attempt = 5  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("failure", "line"),
+    [
+        (Failure("ValueError", "no"), "ValueError: no"),
+        (Failure("KeyError", ""), "KeyError"),
+        (Failure("E", "two\nlines", "Traceback"), "E: two\nlines"),
+    ],
+)
+def test_a_failure_reads_like_the_last_line_of_a_traceback(failure: Failure, line: str) -> None:
+    assert failure.summary() == line
+    assert Finish("a", 1, Move.FAIL, failure=failure).error == line
+
+
+@pytest.mark.parametrize("move", Move)
+def test_only_a_release_gives_back_the_attempt(move: Move) -> None:
+    finish = Finish("a", 1, move)
+    assert finish.gives_back_attempt == (move is Move.RELEASE)
+    assert finish.error is None
+
+
+def test_a_cancel_tells_its_reason_without_a_type() -> None:
+    failure = Failure("Cancelled", "asked to stop")
+    assert Finish("a", 1, Move.CANCEL, failure=failure).error == "asked to stop"

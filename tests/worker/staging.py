@@ -1,0 +1,173 @@
+"""Workers to be watched and hurt: in this process, and as the real command."""
+
+import asyncio
+import os
+import select
+import signal
+import sys
+from asyncio.subprocess import DEVNULL, Process
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from offload import JobHandle, Queue
+
+ROOT = Path(__file__).parents[2]
+PATIENCE = 30.0
+"""When a test stops hoping; nothing is ever expected to take that long."""
+
+GATES = range(1, 5)
+
+
+class Stage:
+    """The folder where the processes of a test meet, and the pipes between them and it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._heard = b""
+        for name in ("said", *(f"gate-{lease}" for lease in GATES)):
+            os.mkfifo(folder / name)
+        # Read-write, so that no side ever waits for the other to open its end.
+        self._said = os.open(folder / "said", os.O_RDWR | os.O_NONBLOCK)
+        self._gates = {n: os.open(folder / f"gate-{n}", os.O_RDWR) for n in GATES}
+
+    def close(self) -> None:
+        for pipe in (self._said, *self._gates.values()):
+            os.close(pipe)
+
+    def open_gate(self, lease: int = 1, *, runs: int = 1) -> None:
+        """Let so many runs under this lease go on."""
+        os.write(self._gates[lease], b"." * runs)
+
+    async def heard(self) -> list[str]:
+        """Return the words of the next line that a task says."""
+        async with asyncio.timeout(PATIENCE):
+            while b"\n" not in self._heard:
+                await readable(self._said)
+                self._heard += os.read(self._said, 65536)
+        line, _, self._heard = self._heard.partition(b"\n")
+        return line.decode().split()
+
+    async def started(self, *, word: str = "started") -> int:
+        """Wait until a task says that it runs, and return the process that it names."""
+        [said, pid] = await self.heard()
+        assert said == word
+        return int(pid)
+
+    @property
+    def effects(self) -> list[list[str]]:
+        """What the tasks did: the words, the job, the lease and the process of each deed."""
+        path = self.folder / "effects"
+        return [line.split() for line in path.read_text().splitlines()] if path.exists() else []
+
+    @property
+    def log(self) -> str:
+        """All that the workers logged."""
+        return (self.folder / "log").read_text()
+
+    def inhabitants(self, program: str = "") -> set[int]:
+        """Return the live processes that were started for this stage, heirs included."""
+        found = set()
+        for entry in Path("/proc").iterdir():
+            with suppress(OSError):
+                if (
+                    entry.name.isdecimal()
+                    and os.fsencode(self.folder) in (entry / "environ").read_bytes()
+                    and program in (entry / "cmdline").read_text()
+                    and (entry / "stat").read_text().rpartition(")")[2].split()[0] != "Z"
+                ):
+                    found.add(int(entry.name))
+        return found - {os.getpid()}
+
+
+async def readable(fd: int) -> None:
+    """Wait until there is something to read."""
+    loop = asyncio.get_running_loop()
+    ready = loop.create_future()
+    loop.add_reader(fd, lambda: None if ready.done() else ready.set_result(None))
+    try:
+        await ready
+    finally:
+        loop.remove_reader(fd)
+
+
+async def gone(pids: Iterable[int], patience: float = PATIENCE) -> None:
+    """Wait until these processes have ended."""
+    async with asyncio.timeout(patience):
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                fd = os.pidfd_open(pid)
+                try:
+                    # A child of ours that nobody reaps is over, too.
+                    if not select.select([fd], [], [], 0)[0]:
+                        await readable(fd)
+                finally:
+                    os.close(fd)
+
+
+async def reached(queue: Queue, job_id: str, *statuses: str) -> JobHandle[Any]:
+    """Wait until the job has one of these statuses."""
+    async with asyncio.timeout(PATIENCE):
+        async for job in queue.awatch(job_id, interval=0):
+            if job.status in statuses:
+                return job
+    raise AssertionError(f"the job ended without being {statuses}")
+
+
+@dataclass
+class Work:
+    """A worker that runs on the test's own loop."""
+
+    stop: asyncio.Event
+    task: asyncio.Task[None]
+
+    async def end(self) -> None:
+        """Ask it to stop, and wait for it."""
+        self.stop.set()
+        async with asyncio.timeout(PATIENCE):
+            await asyncio.shield(self.task)
+
+
+@asynccontextmanager
+async def working(queue: Queue, *, grace: float = 10.0, **options: Any) -> AsyncIterator[Work]:
+    """Run a worker on this loop."""
+    stop = asyncio.Event()
+    running = queue.arun_worker(stop, grace=grace, install_signals=False, **options)
+    work = Work(stop, asyncio.create_task(running))
+    try:
+        yield work
+    finally:
+        await work.end()
+
+
+@asynccontextmanager
+async def command(stage: Stage, *options: str, lease: float = 3600) -> AsyncIterator[Process]:
+    """Run the real command on the application; nothing of it lives longer than the block."""
+    words = ["worker", "--app", "tests.worker.app:queue", *options]
+    env = {
+        **os.environ,
+        "OFFLOAD_TEST_FOLDER": str(stage.folder),
+        "OFFLOAD_TEST_LEASE": str(lease),
+    }
+    with (stage.folder / "log").open("ab") as log:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "offload", *words,
+            cwd=ROOT, env=env, stdin=DEVNULL, stdout=log, stderr=log, start_new_session=True,
+        )  # fmt: skip
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+        for pid in stage.inhabitants():
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+
+async def ends(process: Process) -> int:
+    """Wait for the end of a process, and return its exit code."""
+    async with asyncio.timeout(PATIENCE):
+        return await process.wait()

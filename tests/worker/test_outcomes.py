@@ -1,0 +1,169 @@
+"""How a job ends, in each executor."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from offload import JobDead, JobFailed, Queue
+from tests.worker.staging import Stage, working
+
+EXECUTORS = ["async", "thread", "process"]
+
+
+@pytest.fixture(params=EXECUTORS)
+def task(app: Any, request: pytest.FixtureRequest) -> Any:
+    """The task that does what it is told, in each of the executors."""
+    return app.TASKS[request.param]
+
+
+async def test_what_a_task_returns_is_its_result(app: Any, task: Any, stage: Stage) -> None:
+    async with working(app.queue):
+        job = await task.adelay("return")
+        assert await job.aresult(timeout=30) == "done"
+    await job.arefresh()
+    assert (job.status, job.progress, job.error) == ("complete", 100, None)
+    assert job.started_at is not None
+    assert job.created_at <= job.started_at <= job.finished_at
+    assert [effect[0] for effect in stage.effects] == ["return"]
+
+
+async def test_an_error_is_tried_again_until_it_goes_well(app: Any, task: Any) -> None:
+    async with working(app.queue):
+        job = await task.aapply_async(["fail twice"], max_retries=2)
+        assert await job.aresult(timeout=30) == "third time lucky"
+    errors = await app.queue.ajob_errors(job.id)
+    assert [(error.attempt, error.failure.message) for error in errors] == [
+        (1, "attempt 0"),
+        (2, "attempt 1"),
+    ]
+    assert (await job.arefresh()).job.attempt == 3
+
+
+@pytest.mark.parametrize("retries", [0, 2])
+async def test_a_job_dies_when_its_attempts_are_used_up(
+    app: Any, task: Any, stage: Stage, retries: int
+) -> None:
+    async with working(app.queue):
+        job = await task.aapply_async(["boom"], max_retries=retries)
+        with pytest.raises(JobDead, match="ValueError: boom") as caught:
+            await job.aresult(timeout=30)
+    assert (caught.value.job_id, caught.value.reason) == (job.id, "ValueError: boom")
+    attempts = [error.attempt for error in await app.queue.ajob_errors(job.id)]
+    assert attempts == list(range(1, retries + 2))
+    assert len(stage.effects) == retries + 1
+    [letter] = await app.queue.adead_letters()
+    assert (letter.id, letter.job.error) == (job.id, "ValueError: boom")
+
+
+async def test_an_error_record_shows_the_users_lines_only(app: Any, task: Any) -> None:
+    async with working(app.queue):
+        job = await task.adelay("boom")
+        with pytest.raises(JobDead):
+            await job.aresult(timeout=30)
+    [error] = await app.queue.ajob_errors(job.id)
+    assert error.failure.type == "ValueError"
+    assert error.failure.traceback.splitlines()[-1] == "ValueError: boom"
+    assert "in throw" in error.failure.traceback
+    assert "offload/worker/" not in error.failure.traceback
+
+
+async def test_abort_is_final_whatever_the_retries(app: Any, task: Any, stage: Stage) -> None:
+    async with working(app.queue):
+        job = await task.aapply_async(["abort"], max_retries=5)
+        with pytest.raises(JobFailed, match="no use") as caught:
+            await job.aresult(timeout=30)
+    assert type(caught.value) is JobFailed
+    assert (await job.arefresh()).status == "failed"
+    assert len(stage.effects) == 1
+    assert await app.queue.adead_letters() == []
+
+
+async def test_a_retry_that_is_asked_for_uses_an_attempt(app: Any, task: Any, stage: Stage) -> None:
+    async with working(app.queue):
+        job = await task.aapply_async(["again"], max_retries=2)
+        with pytest.raises(JobDead, match="Retry: not yet"):
+            await job.aresult(timeout=30)
+    assert len(stage.effects) == 3
+
+
+async def test_a_retry_says_when(app: Any, task: Any) -> None:
+    async with working(app.queue):
+        job = await task.aapply_async(["later"], max_retries=1)
+        seen = [(job.status, job.job.attempt) async for job in first_rest(app, job.id)]
+    assert seen[-1] == ("pending", 1)
+    stored = (await job.arefresh()).job
+    assert stored.run_at >= stored.started_at + 3_600_000
+
+
+async def first_rest(app: Any, job_id: str) -> Any:
+    """Yield the job until it waits after an attempt."""
+    async for job in app.queue.awatch(job_id, interval=0):
+        yield job
+        if job.status == "pending" and job.job.attempt:
+            return
+
+
+async def test_a_result_that_cannot_be_carried_fails_once(
+    app: Any, task: Any, stage: Stage
+) -> None:
+    async with working(app.queue):
+        job = await task.aapply_async(["unencodable"], max_retries=5)
+        with pytest.raises(JobFailed, match=r"PayloadError.*object"):
+            await job.aresult(timeout=30)
+    assert (await job.arefresh()).status == "failed"
+    assert len(stage.effects) == 1
+
+
+@pytest.mark.parametrize("deed", ["exit", "interrupt", "generator", "odd", "cancelled"])
+async def test_no_exception_ends_the_worker(app: Any, task: Any, stage: Stage, deed: str) -> None:
+    async with working(app.queue, concurrency=1) as work:
+        job = await task.aapply_async([deed], max_retries=1)
+        with pytest.raises(JobDead):
+            await job.aresult(timeout=30)
+        after = await task.adelay("return")
+        assert await after.aresult(timeout=30) == "done"
+        assert not work.task.done()
+    assert [effect[0] for effect in stage.effects] == [deed, deed, "return"]
+    [first, second] = await app.queue.ajob_errors(job.id)
+    assert first.failure.type == second.failure.type
+    # It was the task's error, and not the death of what ran it.
+    assert first.failure.type not in {"WorkerLost", "PoisonJob", "JobTimeout"}
+
+
+@pytest.fixture
+async def other(app: Any, stage: Stage) -> AsyncIterator[Queue]:
+    """The same jobs, as a program with other tasks sees them."""
+    other = Queue(db_path=str(stage.folder / "jobs.db"))
+    yield other
+    await other.aclose()
+
+
+async def test_a_task_that_no_worker_knows(app: Any, other: Queue) -> None:
+    @other.task(name="once", max_retries=1, retry_backoff=0.001)
+    def once() -> None: ...
+
+    job = await once.adelay()
+    async with working(app.queue, concurrency=1):
+        with pytest.raises(JobDead, match="no task named 'once' is known to this worker"):
+            await job.aresult(timeout=30)
+        after = await app.in_thread.adelay("return")
+        assert await after.aresult(timeout=30) == "done"
+    assert len(await app.queue.ajob_errors(job.id)) == 2
+
+
+@pytest.mark.parametrize("executor", EXECUTORS)
+async def test_arguments_that_do_not_fit_the_workers_task(
+    app: Any, stage: Stage, other: Queue, executor: str
+) -> None:
+    """The program that enqueues may be of another version."""
+
+    @other.task(name=app.TASKS[executor].name, max_retries=5)
+    def changed(deed: str, other: int) -> None: ...
+
+    job = await changed.adelay("return", 1)
+    async with working(app.queue):
+        with pytest.raises(JobFailed, match="ArgumentError"):
+            await job.aresult(timeout=30)
+    assert (await job.arefresh()).status == "failed"
+    assert stage.effects == []
