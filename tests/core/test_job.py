@@ -100,10 +100,10 @@ def test_a_job_is_never_changed_in_place() -> None:
     [
         (Failure("ValueError", "no"), "ValueError: no"),
         (Failure("KeyError", ""), "KeyError"),
-        (Failure("E", "two\nlines", "Traceback"), "E: two\nlines"),
+        (Failure("E", "two\nlines", "Traceback"), "E: two …"),
     ],
 )
-def test_a_failure_reads_like_the_last_line_of_a_traceback(failure: Failure, line: str) -> None:
+def test_a_failure_is_shown_in_one_line(failure: Failure, line: str) -> None:
     assert failure.summary() == line
     assert Finish("a", 1, Move.FAIL, failure=failure).error == line
 

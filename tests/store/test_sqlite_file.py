@@ -215,8 +215,9 @@ class TestKeeping:
         store = SQLiteStore(path)
         await store.open()
         neighbour = apsw.Connection(str(path))
-        neighbour.execute("BEGIN IMMEDIATE")  # so that the calls have to wait in line
-        calls = [asyncio.create_task(put(store, f"j{n}")) for n in range(50)]
+        neighbour.execute("BEGIN IMMEDIATE")
+        # More than go into one transaction, so that some have to wait in line.
+        calls = [asyncio.create_task(put(store, f"j{n}")) for n in range(600)]
         await asyncio.sleep(0)  # now all have begun
         closing = asyncio.create_task(store.close())
         await asyncio.sleep(0)
@@ -224,7 +225,7 @@ class TestKeeping:
         neighbour.close()
         await soon(asyncio.gather(closing, *calls))
         async with opened(path) as store:
-            assert (await store.stats())[State.PENDING] == 50
+            assert (await store.stats())[State.PENDING] == 600
 
     async def test_a_reboot_ends_every_lease(self, store: SQLiteStore, clock: ManualClock) -> None:
         # Ticks start again near 0, so without the name of the boot they would prove nothing.

@@ -1,11 +1,10 @@
 """How a program reaches its jobs: every call hops to the store's own event loop."""
 
 import asyncio
-import contextlib
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
-from offload.client.watcher import Subscription, Watcher
+from offload.client.watcher import Watcher
 from offload.codec import decode_untyped
 from offload.core.job import Job, NewJob
 from offload.core.options import Options
@@ -101,14 +100,8 @@ class Client:
                     return
                 await self.loop.arun(subscription.pause(interval))
         finally:
-            await self._unsubscribe(subscription)
-
-    async def _unsubscribe(self, subscription: Subscription) -> None:
-        async def done() -> None:
-            self._watcher.unsubscribe(subscription)
-
-        with contextlib.suppress(RuntimeError):  # the loop may be stopped already
-            await self.loop.arun(done())
+            # Not awaited: whoever iterates may be cancelled again while this cleans up.
+            self.loop.call_soon(lambda: self._watcher.unsubscribe(subscription))
 
     def decode_result(self, job: Job) -> object:
         """Return the result of a complete job, by the task's annotation if it is known here."""

@@ -131,8 +131,9 @@ class Failure:
             object.__setattr__(self, name, text.replace("\0", "\\x00"))
 
     def summary(self) -> str:
-        """Return the last line of the traceback, as Python prints it."""
-        return f"{self.type}: {self.message}" if self.message else self.type
+        """Return the error in one line; the whole of it is in `message` and `traceback`."""
+        line, *more = self.message.strip().splitlines() or [""]
+        return (f"{self.type}: {line}" if line else self.type) + (" …" if more else "")
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ that thread is (a request handler's event loop, a task, a plain script), and can
 
 import asyncio
 import threading
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from concurrent.futures import CancelledError
 from typing import Any, TypeVar
 
@@ -57,6 +57,12 @@ class IOLoop:
             if task is not None and task.cancelling():
                 raise
             raise StoreUnavailable(CLOSED) from None
+
+    def call_soon(self, function: Callable[[], None]) -> None:
+        """Call `function` on the loop soon, if there still is one."""
+        with self._lock:
+            if self._loop is not None:
+                self._loop.call_soon_threadsafe(function)
 
     def stop(self) -> None:
         """End the loop and its thread, and with it whoever waits; the next call starts anew."""
