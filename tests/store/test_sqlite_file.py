@@ -4,9 +4,10 @@ import asyncio
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
+from threading import Barrier, BrokenBarrierError
 
 import apsw
 import pytest
@@ -95,6 +96,26 @@ def sound(path: Path) -> bool:
         connection.close()
 
 
+@contextmanager
+def abreast(count: int) -> Iterator[None]:
+    """Let the first `count` connections go on only when all of them are there.
+
+    Should a driver open them one after the other, nobody waits for long.
+    """
+    barrier = Barrier(count, timeout=0.02)
+
+    def hook(_: apsw.Connection) -> None:
+        with suppress(BrokenBarrierError):
+            barrier.wait()
+            barrier.abort()
+
+    apsw.connection_hooks.append(hook)
+    try:
+        yield
+    finally:
+        apsw.connection_hooks.remove(hook)
+
+
 class TestTwoStores:
     async def test_each_sees_the_others_jobs(self, store: SQLiteStore, other: SQLiteStore) -> None:
         await put(store, "a", "b")
@@ -144,12 +165,15 @@ class TestTwoStores:
         ends = [end((store, other)[n % 2], job, MOVES[n % len(MOVES)]) for n in range(24)]
         assert (await asyncio.gather(*ends)).count(True) == 1
 
-    async def test_two_that_create_the_file_at_once_agree(self, path: Path) -> None:
-        stores = [SQLiteStore(path) for _ in range(4)]
-        await asyncio.gather(*(store.open() for store in stores))
-        await asyncio.gather(*(put(store, f"j{n}") for n, store in enumerate(stores)))
-        assert (await stores[0].stats())[State.PENDING] == 4
-        await asyncio.gather(*(store.close() for store in stores))
+    async def test_many_that_create_the_file_at_once_agree(self, tmp_path: Path) -> None:
+        """Several processes of one service start together, on a folder that is still empty."""
+        for number in range(24):
+            stores = [SQLiteStore(tmp_path / f"{number}.db") for _ in range(4)]
+            with abreast(len(stores)):
+                await asyncio.gather(*(store.open() for store in stores))
+            await asyncio.gather(*(put(store, f"j{n}") for n, store in enumerate(stores)))
+            assert (await stores[0].stats())[State.PENDING] == 4
+            await asyncio.gather(*(store.close() for store in stores))
 
 
 class TestAnotherProcess:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -30,7 +31,8 @@ class Running:
         self._stop = asyncio.Event()
         self._hurry = asyncio.Event()
         self._control: asyncio.AbstractEventLoop | None = None
-        self._asked = False
+        # A counter, for a second signal may interrupt the handler of the first at any step.
+        self._asks = itertools.count()
 
     async def work(self, store: Store) -> None:
         """Run the worker; this is called on the store's loop."""
@@ -40,8 +42,7 @@ class Running:
 
     def ask_to_stop(self) -> None:
         """Let the worker end, the second time without grace; from any thread or signal."""
-        event = self._hurry if self._asked else self._stop
-        self._asked = True
+        event = self._hurry if next(self._asks) else self._stop
         if self._control is None:
             event.set()  # nobody waits for it yet
         else:
