@@ -350,10 +350,14 @@ class Queue:
             ConfigurationError: `queues` or `concurrency` make no sense.
         """
         options = self._worker_options(concurrency, queues, grace)
-        with UserLoop() as loop:
-            running = Running(self.tasks, options, loop)
-            with stop_signals(running.ask_to_stop):
-                self._client.run(self._client.call(running.work))
+
+        async def waiting() -> None:
+            with UserLoop() as loop:
+                running = Running(self.tasks, options, loop)
+                with stop_signals(running.ask_to_stop):
+                    await self._client.call(running.work)
+
+        asyncio.run(waiting())
 
     async def arun_worker(
         self,

@@ -2,11 +2,10 @@
 
 import asyncio
 import contextlib
-import itertools
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from types import FrameType, TracebackType
+from types import TracebackType
 
 from offload.core.errors import ConfigurationError
 from offload.store.base import Store
@@ -31,8 +30,7 @@ class Running:
         self._stop = asyncio.Event()
         self._hurry = asyncio.Event()
         self._control: asyncio.AbstractEventLoop | None = None
-        # A counter, for a second signal may interrupt the handler of the first at any step.
-        self._asks = itertools.count()
+        self._asks = 0
 
     async def work(self, store: Store) -> None:
         """Run the worker; this is called on the store's loop."""
@@ -41,8 +39,9 @@ class Running:
         await worker.run(self._stop, self._hurry)
 
     def ask_to_stop(self) -> None:
-        """Let the worker end, the second time without grace; from any thread or signal."""
-        event = self._hurry if next(self._asks) else self._stop
+        """Let the worker end, the second time without grace."""
+        event = self._hurry if self._asks else self._stop
+        self._asks += 1
         if self._control is None:
             event.set()  # nobody waits for it yet
         else:
@@ -106,29 +105,25 @@ class UserLoop:
 
 @contextlib.contextmanager
 def stop_signals(ask: Callable[[], None]) -> Iterator[None]:
-    """Call `ask` on each SIGINT and SIGTERM.
-
-    A plain handler and not the loop's own: that one would wait for a coroutine that blocks it.
+    """Call `ask` on each SIGINT and SIGTERM while the running loop turns.
 
     Raises:
         ConfigurationError: this is not the main thread, where signals arrive.
     """
+    loop = asyncio.get_running_loop()
     if threading.current_thread() is not threading.main_thread():
         raise ConfigurationError(
             "signals arrive only in the main thread: here, await "
             "queue.arun_worker(stop, install_signals=False)"
         )
-
-    def caught(number: int, frame: FrameType | None) -> None:
-        del number, frame
-        ask()
-
-    previous = {number: signal.signal(number, caught) for number in SIGNALS}
+    # The loop's own way, which wakes it whatever thread the kernel gives the signal to.
+    for number in SIGNALS:
+        loop.add_signal_handler(number, ask)
     try:
         yield
     finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
+        for number in SIGNALS:
+            loop.remove_signal_handler(number)
 
 
 async def _end_tasks() -> None:
