@@ -24,6 +24,8 @@
 Waiting too long raises the built-in `TimeoutError`, as `asyncio` and `concurrent.futures` do.
 """
 
+from math import inf
+
 
 class OffloadError(Exception):
     """The root of the tree: `except OffloadError` catches all that offload raises on purpose."""
@@ -114,7 +116,13 @@ class Retry(OffloadError):
     """
 
     def __init__(self, reason: str = "retry requested", *, delay: float | None = None) -> None:
-        """Remember the wanted delay in seconds."""
+        """Remember the wanted delay in seconds.
+
+        Raises:
+            ConfigurationError: it is negative, or no number.
+        """
+        if delay is not None and not 0 <= delay < inf:
+            raise ConfigurationError(f"delay={delay!r}: must be a number of seconds, 0 or more")
         super().__init__(reason)
         self.delay = delay
 
