@@ -1,13 +1,14 @@
 """Writes how runs ended and how far they are, in batches, for as long as it takes."""
 
 import asyncio
+import contextlib
 import logging
 import random
 from collections import deque
 from itertools import islice
 
 from offload.core.decide import Outcome, Raised, decide
-from offload.core.errors import StoreRefused
+from offload.core.errors import StoreError, StoreRefused
 from offload.core.job import Failure, Finish, Job, Report
 from offload.core.states import Move
 from offload.store.base import Store
@@ -53,6 +54,12 @@ class Completer(Service):
         self._inbox = _Inbox()
         self.refused = 0
 
+    async def run(self) -> None:
+        """Step until stopped, and once more for what came in last."""
+        await super().run()
+        with contextlib.suppress(StoreError):
+            await self._store_ended()
+
     def ended(self, job: Job, outcome: Outcome) -> None:
         """Take an outcome; called once a run, from any thread."""
         self._ended.append((job, outcome))
@@ -62,6 +69,9 @@ class Completer(Service):
         """Store what has come in; what the store cannot take now is kept."""
         if not self._ended:
             await self.unless_stopping(self._inbox.wait())
+        await self._store_ended()
+
+    async def _store_ended(self) -> None:
         batch = list(islice(self._ended, MOST))
         now = asyncio.get_running_loop().time()
         for job, _ in batch:
@@ -105,18 +115,21 @@ class Progress(Service):
         """Report to `store`."""
         super().__init__()
         self._store = store
-        self._newest: dict[str, Report] = {}
+        self._reports: deque[Report] = deque()
         self._inbox = _Inbox()
 
     def progress(self, job: Job, percent: int) -> None:
         """Take note of a job's progress; called from any thread."""
-        self._newest[job.id] = Report(job.id, job.lease, percent)
+        self._reports.append(Report(job.id, job.lease, percent))
         self._inbox.ring()
 
     async def step(self) -> None:
         """Write what is new, then rest a little so that a busy task costs few writes."""
         await self.unless_stopping(self._inbox.wait())
-        newest, self._newest = self._newest, {}
+        newest: dict[str, Report] = {}
+        while self._reports:
+            report = self._reports.popleft()
+            newest[report.job_id] = report
         if newest:
             await self._store.report(list(newest.values()))
             await self.unless_stopping(asyncio.sleep(PROGRESS_EVERY))

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import random
+from abc import ABC, abstractmethod
 from collections.abc import Coroutine
 from typing import Any
 
@@ -14,16 +15,16 @@ REST = 0.5
 LONGEST_REST = 5.0
 
 
-class Service:
+class Service(ABC):
     """A loop that outlives a store that is away, and stops between two steps."""
 
     def __init__(self) -> None:
         """Be ready to run."""
         self.stopping = asyncio.Event()
 
+    @abstractmethod
     async def step(self) -> None:
         """Do one bounded pass; waiting belongs in here too, through `unless_stopping`."""
-        raise NotImplementedError  # each service is its step
 
     async def run(self) -> None:
         """Step until stopped. While the store is away, rest longer each time, with jitter."""

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
 from offload.core.decide import Raised, Released
+from offload.core.errors import StoreError
 from offload.core.job import Failure, Job
 from offload.store.base import Beat, Store
 from offload.tasks.registry import Registry
@@ -106,11 +107,12 @@ class Worker:
                 await self._drain(hurry)
                 for service in services:
                     service.stopping.set()
-            for executor in self._executors.values():
-                await executor.close()
         finally:
             # Also when a service died of a bug: what is left lapses now, not after a lease.
-            await self._store.retire(self.id)
+            for executor in self._executors.values():
+                await executor.close()
+            with contextlib.suppress(StoreError):
+                await self._store.retire(self.id)
         log.info("worker %s stopped", self.id)
 
     @contextlib.asynccontextmanager
