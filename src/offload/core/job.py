@@ -68,6 +68,15 @@ class Job:
     origin: str | None = None
 
     @property
+    def may_wait(self) -> bool:
+        """Whether a worker may hold this job, as claimed, before its function can start.
+
+        If that worker dies, nobody knows whether the function had: it counts as an attempt. So
+        a job on its last attempt, or one whose process has died before, starts at once or not.
+        """
+        return self.crashes == 0 and self.attempt <= self.retry.max_retries
+
+    @property
     def is_final(self) -> bool:
         """Whether nothing can change this job any more."""
         return self.state in FINAL

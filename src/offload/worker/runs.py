@@ -30,6 +30,19 @@ class Line:
             self.was_cut |= run.end_unbegun(Released())
 
 
+def in_lines(runs: list[Run], slots: int) -> tuple[list[list[Run]], list[Run]]:
+    """Spread runs over free slots, and return those that must be given back for want of one.
+
+    What may not wait gets a slot of its own; the others share what is left.
+    """
+    alone = [run for run in runs if not run.job.may_wait]
+    others = [run for run in runs if run.job.may_wait]
+    lines = [[run] for run in alone[:slots]]
+    rest = slots - len(lines)
+    lines += [others[place::rest] for place in range(min(rest, len(others)))]
+    return lines, alone[slots:] + (others if rest == 0 else [])
+
+
 class Runs:
     """Which runs there are, and how many more may start. Belongs to the control loop.
 

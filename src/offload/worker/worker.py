@@ -22,7 +22,7 @@ from offload.worker.pace import PATIENCE, Pace
 from offload.worker.processes import ProcessExecutor
 from offload.worker.pulse import Pulse
 from offload.worker.run import HARD_AFTER, Run, Stop
-from offload.worker.runs import Line, Runs
+from offload.worker.runs import Line, Runs, in_lines
 from offload.worker.service import Service
 from offload.worker.steward import Steward
 
@@ -135,13 +135,17 @@ class Worker:
     def _launch(self, jobs: list[Job]) -> None:
         """Start the jobs, in as many lines as there are free slots."""
         runs = [run for job in jobs if (run := self._run_of(job)) is not None]
-        slots = self._runs.free
-        for place in range(min(slots, len(runs))):
-            line = Line(runs[place::slots], self._loop.time(), self._start_soon)
+        lines, left = in_lines(runs, self._runs.free)
+        for members in lines:
+            line = Line(members, self._loop.time(), self._start_soon)
             self._runs.add(line)
-            if len(line.runs) > 1:
-                line.runs[-1].timers.append(self._loop.call_later(PATIENCE, line.cut))
-            self._start(line.runs[0])
+            if len(members) > 1:
+                members[-1].timers.append(self._loop.call_later(PATIENCE, line.cut))
+            self._start(members[0])
+        if left:
+            self._pace.slow_down()
+        for run in left:
+            run.end_unbegun(Released())
 
     def _run_of(self, job: Job) -> Run | None:
         task = self._registry.find(job.task)

@@ -1,0 +1,117 @@
+"""How claimed jobs are spread over slots, and what a worker's death may cost them."""
+
+import itertools
+
+import pytest
+
+from offload import Queue
+from offload.core.decide import Lapsed, Outcome, Returned, decide
+from offload.core.job import Job
+from offload.core.retry import RetryPolicy
+from offload.core.states import Move, State
+from offload.worker.pace import LONG, MOST, SHORT, Pace
+from offload.worker.run import Run
+from offload.worker.runs import Line, in_lines
+
+queue = Queue("memory://")
+ids = itertools.count()
+
+
+@queue.task
+def task() -> None: ...
+
+
+def ignored(*_: object) -> None: ...
+
+
+class Nowhere:
+    progress = staticmethod(ignored)
+
+
+def run(*, attempt: int = 1, max_retries: int = 3, crashes: int = 0) -> Run:
+    job = Job(
+        id=f"j{next(ids)}",
+        task="t",
+        queue="default",
+        state=State.RUNNING,
+        payload=b"[[],{}]",
+        priority=0,
+        run_at=0,
+        created_at=0,
+        retry=RetryPolicy(max_retries),
+        attempt=attempt,
+        lease=attempt,
+        crashes=crashes,
+    )
+    return Run(job, task, Nowhere(), ignored)
+
+
+def test_few_jobs_get_a_slot_each() -> None:
+    runs = [run(), run()]
+    assert in_lines(runs, 4) == ([[runs[0]], [runs[1]]], [])
+
+
+def test_many_share_the_slots_in_their_order() -> None:
+    runs = [run() for _ in range(5)]
+    assert in_lines(runs, 2) == ([[runs[0], runs[2], runs[4]], [runs[1], runs[3]]], [])
+
+
+@pytest.mark.parametrize("last", [run(max_retries=0), run(attempt=4), run(crashes=1)])
+def test_what_a_death_would_harm_starts_at_once(last: Run) -> None:
+    """It would be dead, or nearer to be taken for poison, without having run."""
+    others = [run(), run()]
+    assert in_lines([*others, last], 2) == ([[last], others], [])
+
+
+def test_or_is_given_back() -> None:
+    last = [run(max_retries=0) for _ in range(3)]
+    other = run()
+    assert in_lines([*last, other], 2) == ([[last[0]], [last[1]]], [last[2], other])
+
+
+@pytest.mark.parametrize("waiting", [run(), run(attempt=3), run(attempt=1, max_retries=1)])
+def test_a_death_costs_what_waited_no_job(waiting: Run) -> None:
+    assert decide(waiting.job, Lapsed("gone"), lambda: 0.0).move is Move.RETRY
+
+
+def line(length: int, began: float = 0.0) -> Line:
+    return Line([run() for _ in range(length)], began, ignored)
+
+
+def test_the_pace_doubles_while_lines_are_short() -> None:
+    pace = Pace()
+    for expected in (2, 4, 8, 16, 32, MOST, MOST):
+        pace.note(line(pace.ahead), SHORT / 2)
+        assert pace.ahead == expected
+
+
+def test_a_line_that_was_not_full_says_nothing() -> None:
+    pace = Pace()
+    pace.note(line(1), SHORT / 2)
+    pace.note(line(1), SHORT / 2)
+    assert pace.ahead == 2
+
+
+def test_the_pace_halves_when_a_line_takes_long_and_starts_over_when_it_is_cut() -> None:
+    pace = Pace()
+    for _ in range(4):
+        pace.note(line(pace.ahead), SHORT / 2)
+    pace.note(line(pace.ahead), LONG * 2)
+    assert pace.ahead == 8
+    cut = line(8)
+    cut.cut()
+    pace.note(cut, SHORT / 2)
+    assert pace.ahead == 1
+
+
+def test_a_cut_gives_back_only_what_has_not_begun() -> None:
+    ends: list[tuple[str, Outcome]] = []
+    runs = [run() for _ in range(3)]
+    for each in runs:
+        each._ended = lambda job, outcome: ends.append((job.id, outcome))  # noqa: SLF001
+    together = Line(runs, 0.0, ignored)
+    assert runs[0].begin()
+    together.cut()
+    runs[0].end(Returned(b"1"))
+    assert [job_id for job_id, _ in ends] == [runs[1].job.id, runs[2].job.id, runs[0].job.id]
+    assert not runs[1].begin()
