@@ -67,13 +67,18 @@ def install(wheels: Path, folder: Path, requirement: str) -> Path:
     return python
 
 
+def is_cache(path: Path) -> bool:
+    """Whether tools left this behind: `__pycache__`, `.ruff_cache` and the like."""
+    return any(part == "__pycache__" or part.startswith(".") for part in path.parts)
+
+
 @pytest.mark.parametrize("name", PROJECTS)
 def test_a_wheel_holds_every_file_of_its_package(wheels: Path, name: str) -> None:
     package = SOURCES[name] / name
     present = {
         str(path.relative_to(SOURCES[name]))
         for path in package.rglob("*")
-        if path.is_file() and "__pycache__" not in path.parts
+        if path.is_file() and not is_cache(path.relative_to(package))
     }
     packed = {file for file in zipfile.ZipFile(wheel(wheels, name)).namelist() if "/" in file}
     assert f"{name}/py.typed" in packed
