@@ -91,8 +91,11 @@ def stumble() -> None:
 
 
 def hog() -> None:
-    """Keep the interpreter's lock in one call of C that does not end."""
-    say("started", os.getpid())
+    """Keep the interpreter's lock in one call of C that does not end.
+
+    Not before the gate: a hog that begins while the worker writes keeps the store's lock too.
+    """
+    pass_gate()
     re.match(r"(a+)+$", "a" * 64 + "b")
 
 

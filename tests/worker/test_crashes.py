@@ -145,6 +145,9 @@ async def test_a_task_that_hogs_its_process_keeps_its_lease(
     ):
         job = await app.TASKS[executor].adelay(deed)
         assert await stage.started() == process.pid
+        await reached(app.queue, job.id, "running")
+        if deed == "hog":
+            stage.open_gate()
         others = await app.in_loop.aapply_async(["return"], queue="other", delay=3 * LEASE)
         assert await others.aresult(timeout=30) == "done"
         stored = (await job.arefresh()).job

@@ -44,6 +44,9 @@ class Shape:
         self._more_positions = kinds.get(Parameter.VAR_POSITIONAL)
         self._more_names = kinds.get(Parameter.VAR_KEYWORD)
         self._least, self._most = _counts(parameters)
+        self._by_position_only = sum(
+            p.kind is Parameter.POSITIONAL_ONLY and p.default is p.empty for p in parameters
+        )
         self.returns = Slot("result", hints.carrier("return"))
 
     def check(self, args: Sequence[object], kwargs: Mapping[str, object]) -> None:
@@ -52,6 +55,12 @@ class Shape:
         Raises:
             ArgumentError: an argument is missing, unknown, given twice or one too many.
         """
+        if len(args) < self._by_position_only:
+            # Python 3.13 binds `f(a=1)` to `def f(a, /, **rest)`, and the call then fails.
+            raise ArgumentError(
+                f"task {self._task!r}: it takes {self._by_position_only} arguments by position, "
+                f"the first is {next(iter(self._signature.parameters))!r}"
+            )
         # `bind` takes longer than all the rest; the common call does not need it.
         if not kwargs and self._least <= len(args) <= self._most:
             return

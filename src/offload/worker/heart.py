@@ -11,60 +11,90 @@ import json
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
-from offload.core.errors import StoreError
+from offload.core.errors import StoreError, StoreUnavailable
 from offload.store.base import Beat, Store
 from offload.store.open import open_store
 from offload.worker.janitor import take_over
 
 
-async def beat_until_alone(order: dict[str, Any], pipe: asyncio.StreamReader) -> None:
-    """Beat until the worker is gone, then take over what it left."""
-    store = open_store(order["url"])
-    queues = order["beat"].pop("queues")
-    beat = Beat(**order["beat"], queues=None if queues is None else tuple(queues))
-    await store.open()
-    beating = asyncio.create_task(_beat(store, beat, order["interval"]))
-    await _gone(beat.pid, pipe)
-    beating.cancel()
-    await asyncio.gather(beating, return_exceptions=True)
-    await store.retire(beat.worker)
-    await take_over(store, beat.worker)
-    await store.close()
+class Heart:
+    """Beats for one worker, which it watches through a pipe."""
 
+    def __init__(self, store: Store, beat: Beat, interval: float) -> None:
+        """Send `beat` to `store` every `interval` seconds."""
+        self._store = store
+        self._beat = beat
+        self._interval = interval
+        self._heard = time.monotonic()
 
-async def _gone(pid: int, pipe: asyncio.StreamReader) -> None:
-    """Wait for the end of the pipe or, where the system tells, of the process `pid`.
+    async def run(self, pipe: asyncio.StreamReader) -> None:
+        """Beat until the worker is gone, then take over what it left."""
+        await self._store.open()
+        beating = asyncio.create_task(self._keep_beating())
+        await self._gone(pipe)
+        beating.cancel()
+        await asyncio.gather(beating, return_exceptions=True)
+        await self._store.retire(self._beat.worker)
+        await take_over(self._store, self._beat.worker)
+        await self._store.close()
 
-    A fork of the worker holds the pipe open as well, and must not pass for it.
-    """
-    waits: list[asyncio.Task[object]] = [asyncio.create_task(pipe.read())]
-    if hasattr(os, "pidfd_open"):
-        ended = asyncio.Event()
-        try:
-            asyncio.get_running_loop().add_reader(os.pidfd_open(pid), ended.set)
-        except ProcessLookupError:
-            return
-        waits.append(asyncio.create_task(ended.wait()))
-    await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    async def _gone(self, pipe: asyncio.StreamReader) -> None:
+        """Wait for the end of the pipe or, where the system tells, of the worker's process.
 
-
-async def _beat(store: Store, beat: Beat, interval: float) -> None:
-    while True:
-        # A worker that somebody has stopped must not look alive for ever.
-        if not _is_stopped(beat.pid):
+        A fork of the worker holds the pipe open as well, and must not pass for it.
+        """
+        waits: list[asyncio.Task[object]] = [asyncio.create_task(self._listen(pipe))]
+        if hasattr(os, "pidfd_open"):
+            ended = asyncio.Event()
             try:
-                await store.heartbeat(beat)
-            except StoreError as error:
-                print(f"offload: no heartbeat for now: {error}", file=sys.stderr)  # noqa: T201
-        await asyncio.sleep(interval)
+                descriptor = os.pidfd_open(self._beat.pid)
+            except ProcessLookupError:
+                return
+            asyncio.get_running_loop().add_reader(descriptor, ended.set)
+            waits.append(asyncio.create_task(ended.wait()))
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+
+    async def _listen(self, pipe: asyncio.StreamReader) -> None:
+        while await pipe.readline():
+            self._heard = time.monotonic()
+
+    async def _keep_beating(self) -> None:
+        while True:
+            # A worker that somebody has stopped must not look alive for ever.
+            if not _is_stopped(self._beat.pid):
+                try:
+                    await self._store.heartbeat(self._beat)
+                except StoreUnavailable:
+                    self._unblock()
+                except StoreError as error:
+                    print(f"offload: no heartbeat for now: {error}", file=sys.stderr)  # noqa: T201
+            await asyncio.sleep(self._interval)
+
+    def _unblock(self) -> None:
+        """Kill a worker that blocks the store for everybody and cannot help it.
+
+        A function that hogs the interpreter's lock, begun while the worker was writing, keeps
+        the store's lock too, for as long as it likes.
+        """
+        if time.monotonic() - self._heard > self._beat.lease:
+            print("offload: the worker hangs and blocks the store: killed", file=sys.stderr)  # noqa: T201
+            os.kill(self._beat.pid, signal.SIGKILL)
 
 
 def _is_stopped(pid: int) -> bool:
     stat = Path(f"/proc/{pid}/stat")
     return stat.exists() and stat.read_text().rpartition(")")[2].split()[0] == "T"
+
+
+def heart_of(order: dict[str, Any]) -> Heart:
+    """Return the heart that a worker ordered; see `Pulse`."""
+    queues = order["beat"].pop("queues")
+    beat = Beat(**order["beat"], queues=None if queues is None else tuple(queues))
+    return Heart(open_store(order["url"]), beat, order["interval"])
 
 
 async def main() -> None:
@@ -74,7 +104,7 @@ async def main() -> None:
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(pipe), sys.stdin)
     order = await pipe.readline()
     if order:  # else the worker was gone before it could say anything
-        await beat_until_alone(json.loads(order), pipe)
+        await heart_of(json.loads(order)).run(pipe)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import sys
 from offload.store.base import Beat
 
 HEART = "offload.worker.heart"
+PING = b".\n"
 
 
 class Pulse:
@@ -49,6 +50,12 @@ class Pulse:
             await self._process.wait()
             await asyncio.sleep(1.0)  # what kills it at once would do so again
             await self.start()
+
+    def ping(self) -> None:
+        """Tell the heart that the control loop turns, whatever the store does."""
+        process = self._process
+        if process is not None and process.stdin is not None and process.returncode is None:
+            process.stdin.write(PING)
 
     async def stop(self) -> None:
         """Kill the process: what it would do at the end of the pipe is only for a dead worker."""

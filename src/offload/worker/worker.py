@@ -79,6 +79,9 @@ class Worker:
             queues=None if options.queues is None else tuple(options.queues),
             concurrency=options.concurrency,
         )
+        self._pulse: Pulse | None = None
+        if options.url is not None:
+            self._pulse = Pulse(options.url, self._beat, options.heartbeat)
 
     async def run(self, stop: asyncio.Event, hurry: asyncio.Event) -> None:
         """Work until `stop`, then finish what runs within the grace, or until `hurry`."""
@@ -87,15 +90,21 @@ class Worker:
         fetcher = Fetcher(
             self._store, self.id, queues, self._launch, runs=self._runs, pace=self._pace
         )
+        heartbeat = self._options.heartbeat
         steward = Steward(
-            self._store, self._beat, self._options.heartbeat, self._runs, self._executors
+            self._store,
+            self._beat,
+            heartbeat,
+            self._runs,
+            self._executors,
+            turning=self._turning,
         )
         janitor = Janitor(self._store, lambda: steward.may_judge, self._options.result_ttl)
         # Registered before its first claim: a job of an unknown worker counts as lapsed.
         await self._store.heartbeat(self._beat)
         services: list[Service] = [self._completer, self._progress, steward, janitor]
         try:
-            async with self._pulse(), asyncio.TaskGroup() as group:
+            async with self._beating(), asyncio.TaskGroup() as group:
                 for service in services:
                     name = f"offload-{type(service).__name__.lower()}"
                     group.create_task(service.run(), name=name)
@@ -116,19 +125,22 @@ class Worker:
         log.info("worker %s stopped", self.id)
 
     @contextlib.asynccontextmanager
-    async def _pulse(self) -> AsyncIterator[None]:
-        if self._options.url is None:
+    async def _beating(self) -> AsyncIterator[None]:
+        if self._pulse is None:
             yield
             return
-        pulse = Pulse(self._options.url, self._beat, self._options.heartbeat)
-        await pulse.start()
-        keeping = asyncio.create_task(pulse.keep(), name="offload-pulse")
+        await self._pulse.start()
+        keeping = asyncio.create_task(self._pulse.keep(), name="offload-pulse")
         try:
             yield
         finally:
             keeping.cancel()
             await asyncio.gather(keeping, return_exceptions=True)
-            await pulse.stop()
+            await self._pulse.stop()
+
+    def _turning(self) -> None:
+        if self._pulse is not None:
+            self._pulse.ping()
 
     # --- runs ----------------------------------------------------------------------------
 

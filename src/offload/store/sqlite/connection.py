@@ -59,6 +59,8 @@ def migrate(connection: apsw.Connection) -> int:
             f"the database has schema {schema_version(connection)}, this offload knows {newest}: "
             "upgrade offload in this process too"
         )
+    if schema_version(connection) == newest:
+        return newest  # nothing to write, so nobody to wait for
     for number, script in known:
         with immediate(connection):
             if schema_version(connection) < number:
