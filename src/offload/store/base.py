@@ -13,6 +13,9 @@ from typing import Protocol
 from offload.core.job import AttemptError, DeadLetter, Finish, Held, Job, NewJob, Report
 from offload.core.states import State
 
+FORGET_WORKERS = 3600.0
+"""Seconds for which a dead worker is still listed, for whoever wonders what became of it."""
+
 
 class Channel(StrEnum):
     """What a process can wait for; a wake-up is a hint, the stored rows are the truth."""
@@ -166,7 +169,8 @@ class Store(Protocol):
 
         Ages are in seconds since the end; None removes nothing of that kind. A job's own
         `result_ttl` comes before `jobs_older_than` and is always obeyed. Dead letters never go
-        with their job. At most `limit` of each kind, so that one call stays short.
+        with their job. At most `limit` of each kind, so that one call stays short. Workers that
+        hold nothing and have been silent for `FORGET_WORKERS` seconds past their lease go too.
         """
 
     # --- liveness ------------------------------------------------------------------------

@@ -20,6 +20,7 @@ from offload.core.job import (
 )
 from offload.core.states import LIVE, Move, State, target
 from offload.store.base import (
+    FORGET_WORKERS,
     Beat,
     Capabilities,
     Channel,
@@ -216,7 +217,15 @@ class MemoryStore:
         errors = _aged(records, errors_older_than, now)[:limit]
         for record in errors:
             self._errors[record.job_id].remove(record)
+        self._forget_workers()
         return Pruned(len(old), len(dead), sum(lost) + len(errors))
+
+    def _forget_workers(self) -> None:
+        holders = {job.worker for job in self._jobs.values() if job.state is State.RUNNING}
+        for name, row in list(self._workers.items()):
+            silent = self._clock.ticks() - row.ticks
+            if name not in holders and silent > row.beat.lease + FORGET_WORKERS:
+                del self._workers[name]
 
     async def retire(self, worker: str) -> None:
         """Forget the worker."""

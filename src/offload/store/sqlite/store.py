@@ -15,6 +15,7 @@ from offload.core.errors import ConfigurationError
 from offload.core.job import AttemptError, DeadLetter, Finish, Held, Job, NewJob, Report
 from offload.core.states import State
 from offload.store.base import (
+    FORGET_WORKERS,
     Beat,
     Capabilities,
     Channel,
@@ -186,7 +187,14 @@ class SQLiteStore:
         """Remove what is old in one transaction."""
         now = self._clock.now()
         ages = (jobs_older_than, dead_older_than, errors_older_than)
-        return await self._write(lambda tx: operations.prune(tx, ages, limit, now))
+        boot, ticks = self._clock.boot(), self._clock.ticks()
+        silent = {"boot": boot, "ticks": ticks, "forget": FORGET_WORKERS}
+
+        def operation(tx: Transaction) -> Pruned:
+            tx.changed(SQL["prune_workers"], silent)
+            return operations.prune(tx, ages, limit, now)
+
+        return await self._write(operation)
 
     # --- liveness ------------------------------------------------------------------------
 

@@ -3,7 +3,7 @@
 import pytest
 
 from offload.core.states import Move, State
-from offload.store.base import Beat, Store
+from offload.store.base import FORGET_WORKERS, Beat, Store
 from offload.testing.clock import ManualClock
 from offload.testing.conformance.steps import (
     MOVES,
@@ -203,4 +203,21 @@ class Liveness:
         await beat(store, lease=30)
         assert [row.alive for row in await store.workers()] == [True]
         await store.retire(WORKER)
+        assert await store.workers() == []
+
+    async def test_a_worker_that_is_long_dead_is_forgotten(
+        self, store: Store, clock: ManualClock
+    ) -> None:
+        """By a prune, an hour after its lease; not while it holds a job, which has to lapse."""
+        job = await run(store, "a")
+        await beat(store, lease=30)
+        await beat(store, OTHER, lease=30)
+        clock.advance(FORGET_WORKERS + 29)
+        await store.prune()
+        assert {row.id for row in await store.workers()} == {WORKER, OTHER}
+        clock.advance(2)
+        await store.prune()
+        assert [row.id for row in await store.workers()] == [WORKER]
+        assert await end(store, job, Move.COMPLETE)
+        await store.prune()
         assert await store.workers() == []

@@ -43,6 +43,11 @@ DELETE FROM dead_letters WHERE rowid IN (
     SELECT rowid FROM dead_letters WHERE finished_at < :before ORDER BY finished_at LIMIT :limit
 )
 
+-- name: prune_workers
+DELETE FROM workers
+WHERE (boot <> :boot OR :ticks - ticks > lease + :forget)
+    AND NOT EXISTS (SELECT 1 FROM jobs WHERE state = 'running' AND worker = workers.id)
+
 -- name: retire
 DELETE FROM workers WHERE id = :worker
 
