@@ -65,8 +65,7 @@ async def job_events(queue: Queue, job_id: str, request: Request) -> Response:
         raise HTTPException(404, "Job not found")
     seen = _last_seen(request, first)
     if first.job.is_final and seen == first.version:
-        if isinstance(watch, AsyncGenerator):
-            await watch.aclose()
+        await watch.aclose()
         return Response(status_code=204)
     return EventStream(_events(watch, first, seen))
 

@@ -58,7 +58,7 @@ class Running:
             await asyncio.shield(working)
         except asyncio.CancelledError:
             self.ask_to_stop()
-            self._hurry_up()
+            self.ask_to_stop()  # the second time without grace
             await working
             raise
         finally:
@@ -67,10 +67,6 @@ class Running:
     async def _ask_after(self, stop: asyncio.Event) -> None:
         await stop.wait()
         self.ask_to_stop()
-
-    def _hurry_up(self) -> None:
-        if self._control is not None:
-            self._control.call_soon_threadsafe(self._hurry.set)
 
 
 class UserLoop:

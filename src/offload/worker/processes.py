@@ -138,7 +138,7 @@ class ProcessExecutor:
         """Interrupt a run whose time is up, kill any other."""
         child = self._children.get(run)
         if child is None:
-            return  # its process is still starting: `_run` looks again
+            return  # its process is still starting: `_execute` looks again
         if run.stop is Stop.TIMEOUT:
             child.interrupt()
         else:

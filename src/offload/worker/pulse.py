@@ -7,6 +7,7 @@ among them. The heart (`heart.py`) shares nothing with the worker but a pipe.
 import asyncio
 import json
 import sys
+from dataclasses import asdict
 
 from offload.store.base import Beat
 
@@ -19,20 +20,8 @@ class Pulse:
 
     def __init__(self, url: str, beat: Beat, interval: float) -> None:
         """Beat for `beat.worker` on the store at `url`."""
-        self._order = json.dumps(
-            {
-                "url": url,
-                "interval": interval,
-                "beat": {
-                    "worker": beat.worker,
-                    "lease": beat.lease,
-                    "host": beat.host,
-                    "pid": beat.pid,
-                    "queues": beat.queues,
-                    "concurrency": beat.concurrency,
-                },
-            }
-        )
+        order = {"url": url, "interval": interval, "beat": asdict(beat)}
+        self._order = json.dumps(order).encode() + b"\n"
         self._process: asyncio.subprocess.Process | None = None
 
     async def start(self) -> None:
@@ -42,7 +31,7 @@ class Pulse:
             stdin=asyncio.subprocess.PIPE, start_new_session=True,
         )  # fmt: skip
         assert self._process.stdin is not None  # noqa: S101 - asked for above
-        self._process.stdin.write(self._order.encode() + b"\n")
+        self._process.stdin.write(self._order)
 
     async def keep(self) -> None:
         """Start the process again whenever it ends, until cancelled."""

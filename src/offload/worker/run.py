@@ -111,17 +111,15 @@ class Run:
 
     def end_unbegun(self, outcome: Outcome) -> bool:
         """End the run if its function has not begun, and say whether that was so."""
-        with self._lock:
-            if self._has_begun or self.is_over:
-                return False
-            self.is_over = True
-        self._ended(self.job, outcome)
-        return True
+        return self._end(outcome, if_begun=False)
 
     def end(self, outcome: Outcome) -> bool:
         """Report how the run ended, unless that was done already; safe from any thread."""
+        return self._end(outcome, if_begun=True)
+
+    def _end(self, outcome: Outcome, *, if_begun: bool) -> bool:
         with self._lock:
-            if self.is_over:
+            if self.is_over or (self._has_begun and not if_begun):
                 return False
             self.is_over = True
         self._ended(self.job, outcome)

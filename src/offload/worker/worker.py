@@ -90,11 +90,10 @@ class Worker:
         fetcher = Fetcher(
             self._store, self.id, queues, self._launch, runs=self._runs, pace=self._pace
         )
-        heartbeat = self._options.heartbeat
         steward = Steward(
             self._store,
             self._beat,
-            heartbeat,
+            self._options.heartbeat,
             self._runs,
             self._executors,
             turning=self._turning,

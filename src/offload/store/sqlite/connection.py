@@ -54,12 +54,13 @@ def migrate(connection: apsw.Connection) -> int:
     """
     known = scripts("offload.store.sqlite.migrations")
     newest = known[-1][0]
-    if schema_version(connection) > newest:
+    current = schema_version(connection)
+    if current > newest:
         raise ConfigurationError(
-            f"the database has schema {schema_version(connection)}, this offload knows {newest}: "
+            f"the database has schema {current}, this offload knows {newest}: "
             "upgrade offload in this process too"
         )
-    if schema_version(connection) == newest:
+    if current == newest:
         return newest  # nothing to write, so nobody to wait for
     for number, script in known:
         with immediate(connection):
