@@ -16,7 +16,8 @@ from offload.core.decide import (
     Stopped,
     decide,
 )
-from offload.core.job import Failure, Finish, Job, NewJob, stored
+from offload.core.job import Job, NewJob, stored
+from offload.core.records import Failure, Finish
 from offload.core.retry import RetryPolicy
 from offload.core.states import Move, State, target
 

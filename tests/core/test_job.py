@@ -1,11 +1,12 @@
-"""The values that travel: what a request becomes, and what a dead job is revived as."""
+"""The values that travel: what a request becomes, and what a dead job is repeated as."""
 
 from dataclasses import FrozenInstanceError, fields, replace
 
 import pytest
 from hypothesis import given, strategies as st
 
-from offload.core.job import Failure, Finish, Job, NewJob, revived, stored
+from offload.core.job import Job, NewJob, repeated, stored
+from offload.core.records import Failure, Finish
 from offload.core.retry import RetryPolicy
 from offload.core.states import FINAL, Move, State
 
@@ -62,7 +63,7 @@ def test_what_expires_at_once_is_not_what_never_expires() -> None:
     assert stored(NewJob("a", "t"), NOW).expires_at is None
 
 
-def test_a_revived_job_is_the_same_request() -> None:
+def test_a_repeated_job_is_the_same_request() -> None:
     dead = replace(
         stored(FULL, NOW),
         state=State.DEAD,
@@ -72,7 +73,7 @@ def test_a_revived_job_is_the_same_request() -> None:
         finished_at=NOW,
         error="Boom",
     )
-    again = revived(dead, "b")
+    again = repeated(dead, "b")
     # Each field of a request is either carried over or left out for a reason: a new one must
     # be put on one of the two sides.
     fresh = {"id": "b", "origin": "a"}

@@ -12,7 +12,8 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from offload.core.errors import StoreError
-from offload.core.job import Finish, NewJob
+from offload.core.job import NewJob
+from offload.core.records import Finish
 from offload.core.states import Move, State
 from offload.store.sqlite import SQLiteStore
 

@@ -21,7 +21,8 @@ import pytest
 from hypothesis import event, settings, strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from offload.core.job import Failure, Finish, Job, NewJob, Report
+from offload.core.job import Job, NewJob
+from offload.core.records import Failure, Finish, Report
 from offload.core.retry import RetryPolicy
 from offload.core.states import LIVE, Move, State
 from offload.store.base import Beat, JobFilter, Lapse, Pruned, Store

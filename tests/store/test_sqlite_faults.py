@@ -21,7 +21,7 @@ from offload.core.errors import (
     StoreFull,
     StoreUnavailable,
 )
-from offload.core.job import Finish
+from offload.core.records import Finish
 from offload.core.states import Move, State
 from offload.store.sqlite import SQLiteStore, connection, ticket
 from offload.testing.conformance.steps import WORKER, end, new, put, read, run, soon, take

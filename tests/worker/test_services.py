@@ -11,7 +11,8 @@ import pytest
 
 from offload import Queue, StoreUnavailable, current_job
 from offload.core.decide import Raised, Returned
-from offload.core.job import Failure, Finish, NewJob
+from offload.core.job import NewJob
+from offload.core.records import Failure, Finish
 from offload.core.retry import RetryPolicy
 from offload.core.states import State
 from offload.store.base import Beat, Store

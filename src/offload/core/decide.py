@@ -7,7 +7,8 @@ the shutdown path for attempts that it had to cut short.
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from offload.core.job import Failure, Finish, Job
+from offload.core.job import Job
+from offload.core.records import Failure, Finish
 from offload.core.states import Move
 
 POISON_CRASHES = 3
@@ -46,7 +47,12 @@ class Lapsed:
 
 @dataclass(frozen=True, slots=True)
 class Released:
-    """The worker gave the job back without having finished it: no attempt is used."""
+    """The job is given back without having been finished: no attempt is used.
+
+    It is due again after `delay` seconds; without one it keeps its place in the line.
+    """
+
+    delay: float = 0.0
 
 
 Outcome = Returned | Raised | Stopped | Lapsed | Released
@@ -59,8 +65,8 @@ def decide(job: Job, outcome: Outcome, rng: Callable[[], float]) -> Finish:
             return Finish(job.id, job.lease, Move.COMPLETE, result=result)
         case Stopped(reason):
             return _cancelled(job, reason)
-        case Released():
-            return Finish(job.id, job.lease, Move.RELEASE)
+        case Released(delay):
+            return Finish(job.id, job.lease, Move.RELEASE, delay=delay)
         case Raised(failure, retryable, delay):
             return _after_error(job, failure, rng, retryable=retryable, delay=delay)
         case Lapsed(reason):

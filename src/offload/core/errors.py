@@ -12,6 +12,8 @@
     + StoreFull                no space left; nothing was half-written
     + StoreCorrupted
     + StoreRefused             it will not take this value, however often it is tried
+  x DuplicateJob               a unique key is held, and the call said to reject then
+  x DependencyError            a parent is unknown, or has ended without a result
   x JobError                   waiting for a job ended without a result
     + JobFailed
       - JobDead
@@ -73,6 +75,20 @@ class StoreCorrupted(StoreError):
 
 class StoreRefused(StoreError):
     """The store will not take this value; trying again would not help."""
+
+
+class DuplicateJob(OffloadError):
+    """Another job holds the unique key: `job_id` is its id. Nothing was enqueued."""
+
+    def __init__(self, key: str, job_id: str) -> None:
+        """Name the key and its holder."""
+        super().__init__(f"unique key {key!r} is held by job {job_id}")
+        self.key = key
+        self.job_id = job_id
+
+
+class DependencyError(OffloadError):
+    """A job cannot wait for this parent. Nothing was enqueued."""
 
 
 class JobError(OffloadError):

@@ -4,11 +4,33 @@ Instants are integer Unix milliseconds as the store's clock gives them; duration
 """
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
 
+from offload.core.lane import Lane
 from offload.core.retry import RetryPolicy
-from offload.core.states import FINAL, Move, State
+from offload.core.states import FINAL, State
+from offload.core.unique import UniqueKey
+
+
+class OnParentFailure(StrEnum):
+    """What becomes of a job whose parent ends without a result."""
+
+    CANCEL = "cancel"
+    """It is cancelled, and so are those that depend on it."""
+    RUN = "run"
+    """It runs all the same; the parent's result is None."""
+
+
+class Inputs(StrEnum):
+    """What a job gets of its parents' results, as its first argument."""
+
+    NONE = "none"
+    FIRST = "first"
+    """The first parent's result."""
+    LIST = "list"
+    """The list of all results, in the order of `depends_on`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +48,18 @@ class NewJob:
     timeout: float | None = None
     expires: float | None = None
     result_ttl: float | None = None
-    unique_key: str | None = None
+    unique: UniqueKey | None = None
+    depends_on: tuple[str, ...] = ()
+    """Ids of jobs that must end first; they may be in the same batch, before this one."""
+    on_parent_failure: OnParentFailure = OnParentFailure.CANCEL
+    inputs: Inputs = Inputs.NONE
+    lane: Lane | None = None
     metadata: Mapping[str, object] | None = None
     tags: tuple[str, ...] = ()
     origin: str | None = None
+    schedule: str | None = None
+    tick: int | None = None
+    """The due time of the schedule that this job is for; None for one that was triggered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +89,23 @@ class Job:
     expires_at: int | None = None
     result_ttl: float | None = None
     progress: int | None = None
+    message: str | None = None
+    """What the task said of its progress; it goes with the next attempt, as `progress` does."""
+    data: bytes | None = None
+    """JSON that the task gave with its progress."""
     result: bytes | None = None
     error: str | None = None
     unique_key: str | None = None
     cancel_requested: bool = False
+    blockers: int = 0
+    """How many of its parents have not ended yet; until none is left, nobody claims it."""
+    lane: str | None = None
     metadata: Mapping[str, object] | None = None
     tags: tuple[str, ...] = ()
     origin: str | None = None
+    """The job that this one repeats: retried from its dead letter, or replayed."""
+    schedule: str | None = None
+    tick: int | None = None
 
     @property
     def may_wait(self) -> bool:
@@ -98,117 +138,41 @@ def stored(new: NewJob, now: int) -> Job:
         timeout=new.timeout,
         expires_at=None if new.expires is None else now + round(new.expires * 1000),
         result_ttl=new.result_ttl,
-        unique_key=new.unique_key,
+        unique_key=None if new.unique is None else new.unique.key,
+        lane=None if new.lane is None else new.lane.name,
         metadata=None if new.metadata is None else json.loads(json.dumps(dict(new.metadata))),
         tags=new.tags,
         origin=new.origin,
+        schedule=new.schedule,
+        tick=new.tick,
     )
 
 
-def revived(dead: Job, new_id: str) -> NewJob:
-    """Return a fresh request for the job behind a dead letter, which it names as its origin.
+def repeated(ended: Job, new_id: str) -> NewJob:
+    """Return a fresh request for a job that has ended, which it names as its origin.
 
     It starts with a full budget and without the unique key: its holder may run again by now.
     """
     return NewJob(
         id=new_id,
-        task=dead.task,
-        queue=dead.queue,
-        payload=dead.payload,
-        priority=dead.priority,
-        retry=dead.retry,
-        timeout=dead.timeout,
-        result_ttl=dead.result_ttl,
-        metadata=dead.metadata,
-        tags=dead.tags,
-        origin=dead.id,
+        task=ended.task,
+        queue=ended.queue,
+        payload=ended.payload,
+        priority=ended.priority,
+        retry=ended.retry,
+        timeout=ended.timeout,
+        result_ttl=ended.result_ttl,
+        lane=None if ended.lane is None else Lane(ended.lane),
+        metadata=ended.metadata,
+        tags=ended.tags,
+        origin=ended.id,
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """An error as it is stored: text, never an object that a reader would have to rebuild."""
-
-    type: str
-    message: str
-    traceback: str = ""
-
-    def __post_init__(self) -> None:
-        """Escape what not every store can keep: lone surrogates, as of odd file names, and NUL."""
-        for name in ("type", "message", "traceback"):
-            text = getattr(self, name).encode(errors="backslashreplace").decode()
-            object.__setattr__(self, name, text.replace("\0", "\\x00"))
-
-    def summary(self) -> str:
-        """Return the error in one line; the whole of it is in `message` and `traceback`."""
-        line, *more = self.message.strip().splitlines() or [""]
-        return (f"{self.type}: {line}" if line else self.type) + (" …" if more else "")
-
-
-@dataclass(frozen=True, slots=True)
-class Finish:
-    """What becomes of a claimed job, to be applied only if `lease` is still the newest."""
-
-    job_id: str
-    lease: int
-    move: Move
-    delay: float = 0.0
-    result: bytes | None = None
-    failure: Failure | None = None
-    crashed: bool = False
-
-    @property
-    def gives_back_attempt(self) -> bool:
-        """Whether this ending leaves the job's retries untouched."""
-        return self.move is Move.RELEASE
-
-    def stopped(self) -> "Finish":
-        """Return this ending for a job that was asked to stop, and so must not run again."""
-        failure = Failure("Cancelled", "cancelled while running")
-        return replace(self, move=Move.CANCEL, failure=failure)
-
-    @property
-    def error(self) -> str | None:
-        """The line to show for this ending; being cancelled is no error of any type."""
-        if self.failure is None:
-            return None
-        return self.failure.message if self.move is Move.CANCEL else self.failure.summary()
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """News from a running job, fenced like its end."""
-
-    job_id: str
-    lease: int
-    progress: int
-
-
-@dataclass(frozen=True, slots=True)
-class Held:
-    """A job that the store believes a worker to be running."""
-
-    job_id: str
-    lease: int
-    cancel_requested: bool
-
-
-@dataclass(frozen=True, slots=True)
-class AttemptError:
-    """One failed attempt, kept beside its job."""
-
-    id: int
-    job_id: str
-    attempt: int
-    failure: Failure
-    failed_at: int
-
-
-@dataclass(frozen=True, slots=True)
-class DeadLetter:
-    """A job whose attempts were used up, kept for inspection and replay; it outlives its job."""
-
-    id: str
-    job: Job
-    """The job as it died; the row it had may have been purged since."""
-    failed_at: int
+def fed(payload: bytes, inputs: Inputs, results: Sequence[bytes]) -> bytes:
+    """Return a payload, `[[args], {kwargs}]` in JSON, with the parents' results put in."""
+    if inputs is Inputs.NONE or not results:
+        return payload
+    first = b"[" + b",".join(results) + b"]" if inputs is Inputs.LIST else results[0]
+    rest = payload.removeprefix(b"[[")
+    return b"[[" + first + (b"" if rest.startswith(b"]") else b",") + rest

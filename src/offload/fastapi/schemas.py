@@ -8,7 +8,8 @@ from typing import Any, Self
 
 from pydantic import BaseModel, Field
 
-from offload.core.job import AttemptError, DeadLetter, Job
+from offload.core.job import Job
+from offload.core.records import AttemptError, DeadLetter
 from offload.core.states import State
 from offload.store.base import WorkerRow
 

@@ -7,8 +7,8 @@ from typing import Any, ParamSpec, TypeVar, overload
 
 from offload.client.client import Client
 from offload.core.errors import ConfigurationError, JobNotFound
-from offload.core.job import AttemptError, DeadLetter
 from offload.core.options import Options
+from offload.core.records import AttemptError, DeadLetter
 from offload.core.states import State
 from offload.queue.decorator import TaskDecorator
 from offload.queue.running import Running, UserLoop, stop_signals

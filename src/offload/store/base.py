@@ -10,7 +10,20 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
-from offload.core.job import AttemptError, DeadLetter, Finish, Held, Job, NewJob, Report
+from offload.core.job import Job, NewJob
+from offload.core.records import (
+    AttemptError,
+    DeadLetter,
+    Family,
+    Finish,
+    Held,
+    JobLog,
+    Metric,
+    Part,
+    Repeat,
+    Report,
+)
+from offload.core.schedule import Edit, Fire, Schedule
 from offload.core.states import State
 
 FORGET_WORKERS = 3600.0
@@ -80,6 +93,16 @@ class Lapse:
 
 
 @dataclass(frozen=True, slots=True)
+class QueueRow:
+    """A queue that has jobs, or is paused."""
+
+    name: str
+    paused: bool
+    pending: int
+    running: int
+
+
+@dataclass(frozen=True, slots=True)
 class JobFilter:
     """Which jobs to search for; newest first, `before` is the last id of the page before."""
 
@@ -87,17 +110,34 @@ class JobFilter:
     task: str | None = None
     queue: str | None = None
     tag: str | None = None
+    schedule: str | None = None
+    created_after: int | None = None
+    """Enqueued at this instant or later."""
+    created_before: int | None = None
+    """Enqueued before this instant."""
     before: str | None = None
     limit: int = 20
 
 
 @dataclass(frozen=True, slots=True)
+class RecordFilter:
+    """Which logs or metrics to read: the newest `limit`, oldest first."""
+
+    job_id: str | None = None
+    task: str | None = None
+    level: str | None = None
+    since: int | None = None
+    """Recorded at this instant or later."""
+    limit: int = 100
+
+
+@dataclass(frozen=True, slots=True)
 class Pruned:
-    """How much a prune removed."""
+    """How much a prune removed; `records` are errors, logs and metrics."""
 
     jobs: int = 0
     dead_letters: int = 0
-    errors: int = 0
+    records: int = 0
 
 
 class Store(Protocol):
@@ -116,17 +156,35 @@ class Store(Protocol):
     async def enqueue(self, jobs: Sequence[NewJob]) -> list[Job]:
         """Store the jobs, all or none, durably, and return each in order.
 
-        A job whose id is already stored is not stored again; one whose unique key is held by
-        a pending or running job resolves to that job, also inside one batch. Both return the
-        job that is there, so a repeated enqueue gives exactly one job.
+        A job whose id is already stored is not stored again: the job that is there is returned,
+        so a repeated enqueue gives exactly one job. One whose unique key is held, also by an
+        earlier job of the batch, is dealt with as its `OnConflict` says. A key of scope PENDING
+        is free from the first claim on, for good; one of RUNNING from the job's end; one of
+        WINDOW when its seconds are over, and not before.
+
+        A job with parents is blocked until all of them have ended, and is then due at its own
+        time. If a parent has ended, or ends, without a result, `on_parent_failure` decides; a
+        job cancelled for that has the error "dependency <parent's id> <its state>", and
+        cascades. `Inputs` are put into the payload as soon as the last parent has ended (a
+        parent without a result gives `null`).
+
+        A job's lane gets the limits of the newest job that has any.
+
+        Raises:
+            DuplicateJob: a unique key is held, and its conflict is to reject.
+            DependencyError: a parent is unknown, here and before it in the batch.
         """
 
     async def claim(self, worker: str, queues: Sequence[str] | None, limit: int) -> Claim:
         """Give this worker up to `limit` jobs (of all queues if `queues` is None).
 
-        A job qualifies if it is pending, due and not expired. Order: priority (higher first),
-        then due time, then age. Each claim raises the job's lease and counts an attempt.
-        Jobs that have become due or have expired are promoted first, bounded.
+        A job qualifies if it is pending, due, not blocked, not expired, its queue is not paused,
+        and its lane has a place: fewer than `max_running` of it are running, and `interval`
+        has passed since its last start (each start counts, whatever became of it). Order:
+        priority (higher first), then due time, then age. Each claim raises the job's lease and
+        counts an attempt. Jobs that have become due or have expired are promoted first, bounded.
+        `next_due` also tells when a lane opens by time; a lane that opens by the end of a job
+        moves the channel READY.
         """
 
     async def heartbeat(self, beat: Beat) -> list[Held]:
@@ -135,9 +193,11 @@ class Store(Protocol):
     async def finish(self, finishes: Sequence[Finish]) -> list[bool]:
         """Apply each ending whose lease is the newest and whose job is running; say which were.
 
-        Result, state, error record and dead letter of one job become visible together. An
-        ending under an older lease changes nothing. The lease decides, never its age. A job that
-        was asked to stop does not run again: what would make it pending cancels it.
+        Result, state, error record, metric, dead letter and what becomes of the jobs that
+        waited for it become visible together. An ending under an older lease changes nothing.
+        The lease decides, never its age. A job that was asked to stop does not run again: what
+        would make it pending cancels it. A release keeps the job's due time unless it has a
+        delay; a retry is due after its delay.
         """
 
     async def report(self, reports: Sequence[Report]) -> list[bool]:
@@ -151,10 +211,21 @@ class Store(Protocol):
         True if this call did it; False if the job is unknown or in any other state.
         """
 
-    async def retry_dead(self, dead_id: str, new_id: str) -> Job | None:
-        """Insert a fresh job for a dead letter, naming its origin, and remove the letter.
+    async def retry_dead(self, new_ids: Mapping[str, str]) -> dict[str, Job]:
+        """Insert a fresh job for each dead letter, naming its origin, and remove the letter.
 
-        None if there is no such letter (another caller may have retried it already).
+        `new_ids` are the new jobs' ids by those of the letters; the answer has the new jobs by
+        the letters' ids, without letters that are not there (another caller may have retried
+        them). A `Repeat` is kept of each.
+        """
+
+    async def replay(self, new_ids: Mapping[str, str]) -> dict[str, Job]:
+        """Insert a fresh job for each job that has ended, which stays as it is; as `retry_dead`."""
+
+    async def set_paused(self, queue: str, *, paused: bool) -> bool:
+        """Let nobody claim jobs of this queue, or again; whether that changed anything.
+
+        Jobs that run go on. Resuming moves the channel READY.
         """
 
     async def prune(
@@ -162,14 +233,15 @@ class Store(Protocol):
         *,
         jobs_older_than: float | None = None,
         dead_older_than: float | None = None,
-        errors_older_than: float | None = None,
+        records_older_than: float | None = None,
         limit: int = 1000,
     ) -> Pruned:
-        """Remove finished jobs with all their side records, dead letters, and error records.
+        """Remove finished jobs with all that is kept of them, dead letters, and old records.
 
         Ages are in seconds since the end; None removes nothing of that kind. A job's own
-        `result_ttl` comes before `jobs_older_than` and is always obeyed. Dead letters never go
-        with their job. At most `limit` of each kind, so that one call stays short. Workers that
+        `result_ttl` comes before `jobs_older_than` and is always obeyed. With a job go its
+        errors, logs, parts, metrics, its dependencies and the record of its repeats; its dead
+        letter does not. At most `limit` of each kind, so that one call stays short. Workers that
         hold nothing and have been silent for `FORGET_WORKERS` seconds past their lease go too.
         """
 
@@ -180,6 +252,43 @@ class Store(Protocol):
 
     async def lapsed(self, limit: int) -> list[Lapse]:
         """Return running jobs whose worker has not beaten for its lease, or is not known."""
+
+    # --- schedules and locks -------------------------------------------------------------
+
+    async def put_schedules(self, schedules: Sequence[Schedule]) -> None:
+        """Store the schedules that a program defines, whatever other workers do meanwhile.
+
+        One that is there already takes over the definition, unless it was edited at run time
+        (`edited`), and keeps `paused`, what fired last and, unless its trigger or time zone
+        changed, its next tick. One that comes with `edited` replaces whatever is there.
+        """
+
+    async def schedules(self) -> list[Schedule]:
+        """Return all schedules, by name."""
+
+    async def edit_schedule(self, name: str, edit: Edit) -> Schedule | None:
+        """Change a schedule; None if there is none. All but a pause marks it as edited."""
+
+    async def delete_schedule(self, name: str) -> bool:
+        """Remove a schedule; its jobs stay."""
+
+    async def fire(self, fires: Sequence[Fire]) -> list[list[Job] | None]:
+        """Enqueue the jobs of due ticks and move their schedules on, each tick once.
+
+        None for a fire whose schedule is gone, paused, or no longer waits for that tick:
+        somebody else was first. Under `Overlap.SKIP` nothing is enqueued while a job of the
+        schedule is pending or running, and at most one of the jobs, the last, otherwise.
+        """
+
+    async def acquire(self, name: str, owner: str, ttl: float) -> int | None:
+        """Give the lock to `owner` for `ttl` seconds, or extend what it holds.
+
+        Returns the lock's fencing token, which rises with each new holder and stays the same
+        when it is extended; None while somebody else holds it.
+        """
+
+    async def release(self, name: str, owner: str) -> bool:
+        """Let go of a lock; False if `owner` does not hold it any more."""
 
     # --- reads ---------------------------------------------------------------------------
 
@@ -192,8 +301,26 @@ class Store(Protocol):
     async def stats(self, queue: str | None = None) -> Mapping[State, int]:
         """Count the jobs by state; every state is present."""
 
+    async def queues(self) -> list[QueueRow]:
+        """Return the queues that have pending or running jobs or are paused, by name."""
+
     async def errors(self, job_id: str) -> list[AttemptError]:
         """Return the failed attempts of a job, oldest first."""
+
+    async def logs(self, wanted: RecordFilter) -> list[JobLog]:
+        """Return what tasks logged."""
+
+    async def metrics(self, wanted: RecordFilter) -> list[Metric]:
+        """Return attempts in numbers; `wanted.level` does not apply."""
+
+    async def parts(self, job_id: str, after: int, limit: int) -> list[Part]:
+        """Return what a job has published after the part `after` (0: from the first), in order."""
+
+    async def family(self, job_id: str) -> Family:
+        """Return the parents of a job, in the order asked for, and its dependents."""
+
+    async def repeats(self, job_id: str) -> list[Repeat]:
+        """Return how a job was retried from its dead letter or replayed, oldest first."""
 
     async def dead_letters(self, limit: int, offset: int) -> list[DeadLetter]:
         """Return a page of dead letters, newest first."""

@@ -7,17 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from offload.core.job import (
-    AttemptError,
-    DeadLetter,
-    Finish,
-    Held,
-    Job,
-    NewJob,
-    Report,
-    revived,
-    stored,
-)
+from offload.core.job import Job, NewJob, repeated, stored
+from offload.core.records import AttemptError, DeadLetter, Finish, Held, Report
 from offload.core.states import LIVE, Move, State, target
 from offload.store.base import (
     FORGET_WORKERS,
@@ -194,7 +185,7 @@ class MemoryStore:
         letter = self._dead.pop(dead_id, None)
         if letter is None:
             return None
-        return (await self.enqueue([revived(letter.job, new_id)]))[0]
+        return (await self.enqueue([repeated(letter.job, new_id)]))[0]
 
     async def prune(
         self,

@@ -9,7 +9,8 @@ from itertools import islice
 
 from offload.core.decide import Outcome, Raised, decide
 from offload.core.errors import StoreError, StoreRefused
-from offload.core.job import Failure, Finish, Job, Report
+from offload.core.job import Job
+from offload.core.records import Failure, Finish, Report
 from offload.core.states import Move
 from offload.store.base import Store
 from offload.worker.pace import Pace

@@ -10,7 +10,7 @@ import sys
 from typing import Any
 
 from offload.core.decide import Lapsed, Outcome, Raised, Returned
-from offload.core.job import Failure
+from offload.core.records import Failure
 from offload.worker.run import Run, Stop, failure_of
 
 SOFT_TIMEOUT = signal.SIGUSR1

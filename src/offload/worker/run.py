@@ -17,7 +17,8 @@ from offload.core.errors import (
     Retry,
     TaskNotRegistered,
 )
-from offload.core.job import Failure, Job
+from offload.core.job import Job
+from offload.core.records import Failure
 from offload.tasks.context import JobContext, Reporter
 from offload.tasks.registry import AnyTask
 

@@ -4,7 +4,7 @@ import logging
 import time
 from collections.abc import Callable
 
-from offload.core.job import Finish, Held
+from offload.core.records import Finish, Held
 from offload.core.states import Move
 from offload.store.base import Beat, Channel, Store
 from offload.worker.executors import Executor

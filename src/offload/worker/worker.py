@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 from offload.core.decide import Raised, Released
 from offload.core.errors import StoreError
-from offload.core.job import Failure, Job
+from offload.core.job import Job
+from offload.core.records import Failure
 from offload.store.base import Beat, Store
 from offload.tasks.registry import Registry
 from offload.worker.completer import Completer, Progress

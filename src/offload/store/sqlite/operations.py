@@ -4,7 +4,8 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from offload.core.job import Finish, Job, NewJob, Report, revived, stored
+from offload.core.job import Job, NewJob, repeated, stored
+from offload.core.records import Finish, Report
 from offload.core.states import Move, State, target
 from offload.store.base import Channel, Claim, Pruned
 from offload.store.sql import load
@@ -128,7 +129,7 @@ def retry_dead(tx: Transaction, dead_id: str, new_id: str, now: int) -> Job | No
     rows = tx.execute(SQL["take_dead_letter"], {"id": dead_id})
     if not rows:
         return None
-    return enqueue(tx, [revived(job_of(rows[0]), new_id)], now)[0]
+    return enqueue(tx, [repeated(job_of(rows[0]), new_id)], now)[0]
 
 
 def prune(

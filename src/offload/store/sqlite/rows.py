@@ -3,7 +3,8 @@
 import json
 from typing import Any
 
-from offload.core.job import AttemptError, Failure, Job
+from offload.core.job import Job
+from offload.core.records import AttemptError, Failure
 from offload.core.retry import RetryPolicy
 from offload.core.states import State
 

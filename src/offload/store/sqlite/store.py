@@ -12,7 +12,8 @@ from typing import Any, TypeVar
 import apsw
 
 from offload.core.errors import ConfigurationError
-from offload.core.job import AttemptError, DeadLetter, Finish, Held, Job, NewJob, Report
+from offload.core.job import Job, NewJob
+from offload.core.records import AttemptError, DeadLetter, Finish, Held, Report
 from offload.core.states import State
 from offload.store.base import (
     FORGET_WORKERS,

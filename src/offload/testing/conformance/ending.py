@@ -2,7 +2,7 @@
 
 import pytest
 
-from offload.core.job import AttemptError, Failure
+from offload.core.records import AttemptError, Failure
 from offload.core.states import Move, State
 from offload.store.base import Store
 from offload.testing.clock import ManualClock

@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from offload.core.job import Finish, Job, Report
+from offload.core.job import Job
+from offload.core.records import Finish, Report
 from offload.core.states import Move, State
 from offload.store.base import Store
 from offload.testing.clock import ManualClock

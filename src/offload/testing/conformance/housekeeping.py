@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from offload.core.job import revived, stored
+from offload.core.job import repeated, stored
 from offload.core.retry import RetryPolicy
 from offload.core.states import Move, State
 from offload.store.base import Pruned, Store
@@ -44,7 +44,7 @@ class RetryingDead:
         )
         clock.advance(5)
         fresh = await store.retry_dead("a", "b")
-        assert fresh == await read(store, "b") == stored(revived(dead, "b"), clock.now())
+        assert fresh == await read(store, "b") == stored(repeated(dead, "b"), clock.now())
         assert (fresh.origin, fresh.attempt, fresh.crashes) == ("a", 0, 0)
         assert [(job.id, job.attempt) for job in await take(store, 5)] == [("b", 1)]
 

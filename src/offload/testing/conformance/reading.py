@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from offload.core.job import Job, Report
+from offload.core.job import Job
+from offload.core.records import Report
 from offload.core.states import Move, State
 from offload.store.base import JobFilter, Store
 from offload.testing.clock import ManualClock

@@ -5,7 +5,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from offload.core.job import Failure, Finish, Job, NewJob
+from offload.core.job import Job, NewJob
+from offload.core.records import Failure, Finish
 from offload.core.states import Move
 from offload.store.base import Beat, Channel, JobFilter, Store
 

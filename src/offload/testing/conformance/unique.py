@@ -81,13 +81,13 @@ class Unique:
         assert len(winners) == 1
         assert (await store.stats())[State.PENDING] == 1
 
-    async def test_a_revived_job_does_not_take_the_key_back(self, store: Store) -> None:
+    async def test_a_repeated_job_does_not_take_the_key_back(self, store: Store) -> None:
         """A dead letter is retried although its key has a new holder by now."""
         await ended(store, "a", Move.BURY, unique_key="k")
         await put(store, "b", unique_key="k")
-        revived = await store.retry_dead("a", "c")
-        assert revived is not None
-        assert (revived.id, revived.unique_key) == ("c", None)
+        repeated = await store.retry_dead("a", "c")
+        assert repeated is not None
+        assert (repeated.id, repeated.unique_key) == ("c", None)
         assert await put(store, "d", unique_key="k") == [await read(store, "b")]
 
     async def test_a_refused_end_does_not_free_the_key(self, store: Store) -> None:

@@ -5,7 +5,8 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from offload.core.job import Job, Report
+from offload.core.job import Job
+from offload.core.records import Report
 from offload.core.states import Move, State
 from offload.store.base import Channel, Store
 from offload.testing.clock import ManualClock
@@ -40,7 +41,7 @@ async def retried(store: Store, running: Job) -> None:
     await end(store, running, Move.RETRY)
 
 
-async def revived(store: Store, _running: Job) -> None:
+async def repeated(store: Store, _running: Job) -> None:
     """A dead letter was retried."""
     assert await store.retry_dead("dead", "new")
 
@@ -71,7 +72,7 @@ def finished(move: Move) -> News:
 
 
 NEWS: list[tuple[Channel, News]] = [
-    *((Channel.READY, news) for news in (enqueued, released, retried, revived)),
+    *((Channel.READY, news) for news in (enqueued, released, retried, repeated)),
     *((Channel.CHANGED, news) for news in (reported, cancelled, *map(finished, ENDS))),
     (Channel.CONTROL, asked),
 ]
