@@ -103,7 +103,7 @@ def drained(bench: Bench, count: int) -> float:
         (jobs[0].id, jobs[-1].id),
     )
     reader.close()
-    return count * 1000 / (last - first)
+    return float(count * 1000 / (last - first))
 
 
 def latencies(path: Path, count: int) -> tuple[list[float], list[float]]:
@@ -143,7 +143,7 @@ def idle(path: Path, seconds: float) -> float:
 def _processor_time(root: int) -> float:
     """Return the seconds that a process and all its descendants have used so far."""
     stats = [path.read_text() for path in Path("/proc").glob("[0-9]*/stat") if path.exists()]
-    rows = [stat.rpartition(")")[2].split() + [stat.split(" ", 1)[0]] for stat in stats]
+    rows = [[*stat.rpartition(")")[2].split(), stat.split(" ", 1)[0]] for stat in stats]
     family, size = {root}, 0
     while len(family) != size:
         size = len(family)

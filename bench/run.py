@@ -58,9 +58,7 @@ def peers(rounds: int, progress: Progress) -> Figures:
     found: Figures = {}
     for name, script, count, arguments in beside.PEERS:
         described = progress.track(range(rounds), description=name)
-        found[name] = statistics.median(
-            beside.drain(script, count, arguments) for _ in described
-        )
+        found[name] = statistics.median(beside.drain(script, count, arguments) for _ in described)
     return found
 
 

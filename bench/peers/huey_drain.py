@@ -12,14 +12,12 @@ from huey import SqliteHuey
 from huey.consumer import Consumer
 
 
-def main(folder: str, count: int, workers: int, fsync: bool) -> float:
+def main(folder: str, count: int, workers: int, *, fsync: bool) -> float:
     """Return the jobs a second of one consumer."""
     huey = SqliteHuey(filename=str(Path(folder, "huey.db")), fsync=fsync)
     noop = huey.task()(lambda: 1)
     results = [noop() for _ in range(count)]
-    consumer = Consumer(
-        huey, workers=workers, periodic=False, initial_delay=0.001, max_delay=0.01
-    )
+    consumer = Consumer(huey, workers=workers, periodic=False, initial_delay=0.001, max_delay=0.01)
     began = time.perf_counter()
     consumer.start()
     for result in results[-workers:]:
@@ -31,4 +29,4 @@ def main(folder: str, count: int, workers: int, fsync: bool) -> float:
 
 if __name__ == "__main__":
     folder, count, workers, fsync = sys.argv[1:]
-    print(main(folder, int(count), int(workers), fsync == "1"))
+    print(main(folder, int(count), int(workers), fsync=fsync == "1"))
