@@ -2,14 +2,10 @@
 
 import asyncio
 import json
-import threading
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from typing import Any, TypeVar
-
-import apsw
 
 from offload.core.errors import ConfigurationError
 from offload.core.job import Job, NewJob
@@ -31,13 +27,12 @@ from offload.store.signals import Signals
 from offload.store.sqlite import connection, operations
 from offload.store.sqlite.bell import Bell
 from offload.store.sqlite.operations import SQL
+from offload.store.sqlite.readers import Readers
 from offload.store.sqlite.rows import Row, error_of, job_of
 from offload.store.sqlite.ticket import Ticket
 from offload.store.sqlite.writer import Transaction, Writer
 
 T = TypeVar("T")
-
-READERS = 8
 
 
 class SQLiteStore:
@@ -57,13 +52,11 @@ class SQLiteStore:
         if synchronous not in connection.SYNCHRONOUS:
             raise ConfigurationError(f"synchronous={synchronous!r}: use 'FULL' or 'NORMAL'")
         self.path = Path(path).absolute()
-        self.capabilities = Capabilities(url=f"sqlite:///{self.path}")
+        self.capabilities = Capabilities(url=f"sqlite:///{self.path}", any_thread=True)
         self._synchronous = synchronous
         self._clock = clock or SystemClock()
         self._signals = Signals()
         self._writer: Writer | None = None
-        self._local = threading.local()
-        self._connections: list[apsw.Connection] = []
         self._opening = asyncio.Lock()
 
     # --- opening -------------------------------------------------------------------------
@@ -75,11 +68,10 @@ class SQLiteStore:
                 await self._open()
 
     async def _open(self) -> None:
-        self._loop = asyncio.get_running_loop()
         await asyncio.to_thread(self._prepare)
         self._bell = Bell(self.path.with_name(self.path.name + "-bells"))
         self._bell.open(self._signals.notify)
-        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="offload-reader")
+        self._readers = Readers(self.path, self._synchronous)
         ticket = Ticket(self._ticket_path)
         writer = Writer(self.path, self._synchronous, ticket, self._committed)
         writer.start()
@@ -109,19 +101,12 @@ class SQLiteStore:
         self._opening = asyncio.Lock()  # the store may be opened again on another loop
         await asyncio.to_thread(writer.stop)
         self._bell.close()
-        await asyncio.to_thread(self._readers.shutdown)
-        for reader in self._connections:
-            reader.close()
-        self._connections.clear()
-        self._local = threading.local()
+        await asyncio.to_thread(self._readers.close)
 
     def _committed(self, channels: set[Channel]) -> None:
-        self._loop.call_soon_threadsafe(self._notify, channels)
-        self._bell.ring(channels)
-
-    def _notify(self, channels: set[Channel]) -> None:
         for channel in channels:
             self._signals.notify(channel)
+        self._bell.ring(channels)
 
     # --- hot -----------------------------------------------------------------------------
 
@@ -291,13 +276,4 @@ class SQLiteStore:
     async def _read(self, sql: str, values: dict[str, Any]) -> list[Row]:
         if self._writer is None:
             raise ConfigurationError("the store is not open")
-        return await self._loop.run_in_executor(self._readers, self._read_now, sql, values)
-
-    def _read_now(self, sql: str, values: dict[str, Any]) -> list[Row]:
-        reader = getattr(self._local, "connection", None)
-        with connection.translated(self.path):
-            if reader is None:
-                reader = self._local.connection = connection.connect(self.path, self._synchronous)
-                self._connections.append(reader)
-            rows: list[Row] = reader.execute(sql, values).fetchall()
-        return rows
+        return await self._readers.read(sql, values)
