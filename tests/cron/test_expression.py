@@ -143,8 +143,8 @@ def test_a_time_that_the_clocks_always_skip_never_fires() -> None:
     # Hour 2 of the last Sunday of March; a fixed time would run when the gap ends.
     with pytest.raises(ConfigurationError, match="never fires in Europe/Berlin"):
         Cron("*/5 2 * 3 7L", "Europe/Berlin")
-    assert Cron("*/5 2 * 3 7L", "America/New_York")
-    assert Cron("5 2 * 3 7L", "Europe/Berlin")
+    assert Cron("*/5 2 * 3 7L", "America/New_York").after(0) > 0
+    assert Cron("5 2 * 3 7L", "Europe/Berlin").after(0) > 0
 
 
 @pytest.mark.parametrize("name", ["Europe/Berlinn", "Europe", "", "/etc/passwd", "../zone", "a\0b"])
