@@ -9,7 +9,6 @@ from pathlib import Path
 import apsw
 
 from offload.core.decide import Lapsed, decide
-from offload.core.errors import OffloadError
 from offload.core.job import Finish, NewJob
 from offload.core.states import Move, State
 from offload.store.base import Store
@@ -20,6 +19,8 @@ from tests.power.history import MOST, records
 from tests.power.log import Log, Records
 
 FILE = "jobs.db"
+WIDTH = 100
+"""Of a record in a finding: enough to see which job it is, and how it stood."""
 RESULT = b'"power is back"'
 
 
@@ -58,10 +59,14 @@ def judged(log: Log, cut: int, found: Found) -> tuple[Verdict, str]:
     answered, issued = log.bounds(cut)
     if found.records in log.states[answered : issued + 1]:
         return Verdict.SOUND, ""
-    missing = sorted(set(log.states[answered]) - set(found.records))
-    surplus = sorted(set(found.records) - set(log.states[answered]))
+    owed, there = set(log.states[answered]), set(found.records)
     verdict = Verdict.LOST if found.records in log.states[:answered] else Verdict.BROKEN
-    return verdict, f"after operation {answered}: missing {missing}, instead {surplus}"
+    lacks, has = _short(owed - there), _short(there - owed)
+    return verdict, f"after operation {answered} it lacks {lacks} and has instead {has}"
+
+
+def _short(records: set[str]) -> list[str]:
+    return [record[:WIDTH] for record in sorted(records)]
 
 
 class Bench:
@@ -101,7 +106,7 @@ class Bench:
             found = await records(store)
             await resumed(store)
             self._sound()
-        except (OffloadError, apsw.Error, AssertionError) as error:
+        except Exception as error:  # noqa: BLE001 - a damaged file may show itself in any way
             return Found(problem=f"{type(error).__name__}: {error}")
         finally:
             await store.close()
