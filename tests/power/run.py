@@ -71,6 +71,7 @@ class Report:
     sync_points: int = 0
     sync_points_cut: int = 0
     promises_checked: int = 0
+    """Records that were owed, over all images."""
     fates: dict[Fate, int] = field(default_factory=lambda: dict.fromkeys(Fate, 0))
     verdicts: dict[Verdict, int] = field(default_factory=lambda: dict.fromkeys(Verdict, 0))
     findings: list[Finding] = field(default_factory=list)
@@ -193,6 +194,7 @@ def main() -> int:
     findings = {"findings": [asdict(finding) for finding in report.findings[:SHOWN]]}
     text = json.dumps(origin | asdict(report) | findings, indent=2)
     if options.out is not None:
+        options.out.parent.mkdir(parents=True, exist_ok=True)
         options.out.write_text(text + "\n", encoding="utf-8")
     Console().print_json(text)
     allowed = {Verdict.SOUND} if options.synchronous == "FULL" else {Verdict.SOUND, Verdict.LOST}

@@ -1,8 +1,6 @@
 """No power cut takes what was acknowledged; and the proof that this test could tell.
 
-What a disk may have kept is said in `tests/power/disk.py`. The long run is a command:
-
-    python -m tests.power.run --images 50000 --seed 1 --out FILE
+What a disk may have kept is said in `tests/power/disk.py`. The long run is `make evidence`.
 """
 
 import asyncio
@@ -30,8 +28,7 @@ def told(report: Report) -> str:
     return "\n".join(map(str, report.findings[:5]))
 
 
-# One after the other on whatever core: a campaign records all databases of its process.
-@pytest.mark.timeout(180)
+# Four tests and not one, so that two processes share them.
 @pytest.mark.parametrize("history", range(4))
 async def test_full_keeps_every_acknowledged_promise(history: int) -> None:
     numbers = range(history * EACH, (history + 1) * EACH)
