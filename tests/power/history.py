@@ -1,7 +1,8 @@
 """A random history of a queue, played on the real store while the disk is recorded.
 
 Each operation is played on the model first, so what the store owes after it is known without
-asking the store. A group is committed together while the disk is slow, as under load.
+asking the store. A group is committed together while the disk is slow, as under load. The file is
+open twice, as in two processes, and each operation goes to one of the two.
 """
 
 import asyncio
@@ -44,11 +45,11 @@ class History:
     """Makes operations up as it goes; the seed and nothing else decides which."""
 
     def __init__(
-        self, store: SQLiteStore, clock: ManualClock, vfs: RecordingVFS, seed: str
+        self, stores: list[SQLiteStore], clock: ManualClock, vfs: RecordingVFS, seed: str
     ) -> None:
-        """Play on an open store, whose clock is `clock` and whose disk is `vfs`."""
+        """Play on open stores of one file, whose clock is `clock` and whose disk is `vfs`."""
         self.states: list[Records] = []
-        self._store = store
+        self._stores = stores
         self._clock = clock
         self._vfs = vfs
         self._model = MemoryStore(clock)
@@ -71,17 +72,20 @@ class History:
                     await self._one(self._something())
 
     async def _one(self, operation: Operation) -> None:
+        store = self._rng.choice(self._stores)
         number, expected = await self._issued(operation)
-        self._acknowledged(number, expected, await operation(self._store))
+        self._acknowledged(number, expected, await operation(store))
 
     async def _together(self) -> None:
         """Let one operation commit, and others share the next commit, as on a slow disk."""
+        store = self._rng.choice(self._stores)
         disk = self._vfs.hold(Point.COMMITTED)
         first = self._enqueue()
         number, expected = await self._issued(first)
-        answer = asyncio.ensure_future(first(self._store))
+        answer = asyncio.ensure_future(first(store))
         await disk.reached()
-        rest = [await self._queued(self._something()) for _ in range(self._rng.randint(2, 6))]
+        count = self._rng.randint(2, 6)
+        rest = [await self._queued(self._something(), store) for _ in range(count)]
         # Nothing of the next commit is on its way before the first is answered: so the log of
         # this history is always the same.
         next_commit = self._vfs.hold(Point.APPENDS)
@@ -92,9 +96,11 @@ class History:
         for (number, expected, _), got in zip(rest, answers, strict=True):
             self._acknowledged(number, expected, got)
 
-    async def _queued(self, operation: Operation) -> tuple[int, object, "asyncio.Future[object]"]:
+    async def _queued(
+        self, operation: Operation, store: SQLiteStore
+    ) -> tuple[int, object, "asyncio.Future[object]"]:
         number, expected = await self._issued(operation)
-        answer = asyncio.ensure_future(operation(self._store))
+        answer = asyncio.ensure_future(operation(store))
         await asyncio.sleep(0)  # to hand it to the writer, in this order
         return number, expected, answer
 
@@ -111,8 +117,12 @@ class History:
         self._vfs.events.append(Acknowledged(number))
 
     async def _reopened(self) -> None:
-        await self._store.close()
-        await self._store.open()
+        # The last to close empties the log and removes it.
+        closed = self._rng.choice((self._stores, self._stores[:1], self._stores[1:]))
+        for store in closed:
+            await store.close()
+        for store in closed:
+            await store.open()
 
     # --- operations --------------------------------------------------------------------------
 
@@ -218,9 +228,12 @@ async def record(seed: str, folder: Path, *, synchronous: str = "FULL", steps: i
     """Play the history that `seed` names in a folder, which is made, and return its log."""
     clock = ManualClock()
     with recording(seed, random.Random(seed).choice((4, 16, 64))) as vfs:
-        store = SQLiteStore(folder / "jobs.db", clock=clock, synchronous=synchronous)
-        await store.open()
-        history = History(store, clock, vfs, seed)
+        path = folder / "jobs.db"
+        stores = [SQLiteStore(path, clock=clock, synchronous=synchronous) for _ in range(2)]
+        for store in stores:
+            await store.open()
+        history = History(stores, clock, vfs, seed)
         await history.play(steps)
-        await store.close()
+        for store in stores:
+            await store.close()
     return Log(tuple(vfs.events), tuple(history.states), clock.now())
