@@ -1,0 +1,127 @@
+"""Which jobs a worker gets: the first of all queues and lanes that are open to it."""
+
+from collections.abc import Container, Sequence
+from dataclasses import dataclass, field
+
+from offload.store.base import Channel
+from offload.store.sqlite.dependencies import settle
+from offload.store.sqlite.rows import Row
+from offload.store.sqlite.statements import SQL
+from offload.store.sqlite.writer import Transaction
+
+Place = tuple[int, int, int]
+"""How jobs stand in line: negative priority, due time, seq."""
+
+
+class _All:
+    def __contains__(self, queue: object) -> bool:
+        return True
+
+
+@dataclass(slots=True)
+class _Lane:
+    """A lane in which jobs wait, and the first of them."""
+
+    name: str
+    interval: float | None
+    started_at: int | None
+    free: int | None
+    """Places that no running job has; None if there is no such limit."""
+    queues: list[str] = field(default_factory=list)
+    line: list[Place] = field(default_factory=list)
+
+    @property
+    def opens_at(self) -> float:
+        """The instant from which the next job may start."""
+        if self.interval is None or self.started_at is None:
+            return 0.0
+        return self.started_at + self.interval * 1000
+
+    def places(self, limit: int, now: int) -> int:
+        """Return how many of its jobs may start now."""
+        if self.opens_at > now:
+            return 0
+        most = limit if self.free is None else min(limit, self.free)
+        return most if self.interval is None else min(most, 1)
+
+    def opens_next(self, taken: int, now: int) -> float | None:
+        """Return when time opens the lane for the jobs that are left; None if time does not."""
+        if self.interval is None or len(self.line) <= taken or self.free == taken:
+            return None
+        opens = now + self.interval * 1000 if taken else self.opens_at
+        return opens if opens > now else None
+
+
+def claim(
+    tx: Transaction, worker: str, queues: Sequence[str] | None, limit: int, now: int
+) -> tuple[list[Row], float | None]:
+    """Promote what has become due, then take the first; return rows and the next due instant."""
+    _expire(tx, now)
+    wanted: Container[str] = _All() if queues is None else frozenset(queues)
+    due = _promote(tx, wanted, now)
+    lanes = _lanes(tx, wanted, limit, now)
+    line: list[Place] = []
+    for (queue,) in tx.execute(SQL["ready_queues"]):
+        if queue in wanted:
+            line += tx.execute(SQL["first_ready"], (None, queue, now, limit))
+    for lane in lanes:
+        line += lane.line[: lane.places(limit, now)]
+    taken = [seq for _, _, seq in sorted(line)[:limit]]
+    rows = tx.each(SQL["claim"], [(worker, now, seq) for seq in taken])
+    if rows:
+        tx.channels.add(Channel.CHANGED)
+    if lanes:
+        due += _started(tx, lanes, frozenset(taken), now)
+    return rows, min(due, default=None)
+
+
+def _expire(tx: Transaction, now: int) -> None:
+    expired = tx.execute(SQL["expire"], {"now": now})
+    if expired:
+        tx.channels.add(Channel.CHANGED)
+        settle(tx, [job_id for (job_id,) in expired], now)
+
+
+def _promote(tx: Transaction, wanted: Container[str], now: int) -> list[float]:
+    """Make what has become due ready, and return when the next job of each queue is."""
+    later = []
+    for queue, due in tx.execute(SQL["later_queues"]):
+        if queue not in wanted:
+            continue
+        if due <= now:
+            tx.execute(SQL["promote"], {"queue": queue, "now": now})
+            [(due,)] = tx.execute(SQL["next_due"], {"queue": queue})
+        if due is not None:
+            later.append(due)
+    return later
+
+
+def _lanes(tx: Transaction, wanted: Container[str], limit: int, now: int) -> list[_Lane]:
+    """Return the lanes that have a place or may get one by time, each with its first jobs."""
+    found: dict[str, _Lane] = {}
+    for name, queue, interval, started_at, free in tx.execute(SQL["ready_lanes"]):
+        if queue in wanted and free != 0:
+            lane = found.setdefault(name, _Lane(name, interval, started_at, free))
+            lane.queues.append(queue)
+    for lane in found.values():
+        # One more than can start, to know whether there is something left to wait for.
+        most = lane.places(limit, now) + 1
+        for queue in lane.queues:
+            lane.line += tx.execute(SQL["first_ready"], (lane.name, queue, now, most))
+        lane.line.sort()
+    return list(found.values())
+
+
+def _started(
+    tx: Transaction, lanes: Sequence[_Lane], taken: Container[int], now: int
+) -> list[float]:
+    """Record the starts in the lanes, and return when time opens them again."""
+    opening = []
+    for lane in lanes:
+        count = sum(seq in taken for _, _, seq in lane.line)
+        if count:
+            tx.execute(SQL["start_in_lane"], (now, lane.name))
+        opens = lane.opens_next(count, now)
+        if opens is not None:
+            opening.append(opens)
+    return opening
