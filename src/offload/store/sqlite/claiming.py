@@ -3,6 +3,7 @@
 from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
 
+from offload.core.lane import opens_at
 from offload.store.base import Channel
 from offload.store.sqlite.dependencies import settle
 from offload.store.sqlite.rows import Row
@@ -30,31 +31,24 @@ class _Lane:
     queues: list[str] = field(default_factory=list)
     line: list[Place] = field(default_factory=list)
 
-    @property
-    def opens_at(self) -> float:
-        """The instant from which the next job may start."""
-        if self.interval is None or self.started_at is None:
-            return 0.0
-        return self.started_at + self.interval * 1000
-
     def places(self, limit: int, now: int) -> int:
         """Return how many of its jobs may start now."""
-        if self.opens_at > now:
+        if opens_at(self.interval, self.started_at, now) > now:
             return 0
         most = limit if self.free is None else min(limit, self.free)
         return most if self.interval is None else min(most, 1)
 
-    def opens_next(self, taken: int, now: int) -> float | None:
+    def opens_next(self, taken: int, now: int) -> int | None:
         """Return when time opens the lane for the jobs that are left; None if time does not."""
-        if self.interval is None or len(self.line) <= taken or self.free == taken:
+        if len(self.line) <= taken or self.free == taken:
             return None
-        opens = now + self.interval * 1000 if taken else self.opens_at
+        opens = opens_at(self.interval, now if taken else self.started_at, now)
         return opens if opens > now else None
 
 
 def claim(
     tx: Transaction, worker: str, queues: Sequence[str] | None, limit: int, now: int
-) -> tuple[list[Row], float | None]:
+) -> tuple[list[Row], int | None]:
     """Promote what has become due, then take the first; return rows and the next due instant."""
     _expire(tx, now)
     wanted: Container[str] = _All() if queues is None else frozenset(queues)
@@ -79,21 +73,22 @@ def _expire(tx: Transaction, now: int) -> None:
     expired = tx.execute(SQL["expire"], {"now": now})
     if expired:
         tx.channels.add(Channel.CHANGED)
-        settle(tx, [job_id for (job_id,) in expired], now)
+        settle(tx, sorted(seq for (seq,) in expired), now)
 
 
-def _promote(tx: Transaction, wanted: Container[str], now: int) -> list[float]:
+def _promote(tx: Transaction, wanted: Container[str], now: int) -> list[int]:
     """Make what has become due ready, and return when the next job of each queue is."""
     later = []
-    for queue, due in tx.execute(SQL["later_queues"]):
-        if queue not in wanted:
-            continue
-        if due <= now:
-            tx.execute(SQL["promote"], {"queue": queue, "now": now})
-            [(due,)] = tx.execute(SQL["next_due"], {"queue": queue})
-        if due is not None:
-            later.append(due)
-    return later
+    for queue, first in tx.execute(SQL["later_queues"]):
+        if queue in wanted:
+            later.append(first if first > now else _promoted(tx, queue, now))
+    return [due for due in later if due is not None]
+
+
+def _promoted(tx: Transaction, queue: str, now: int) -> int | None:
+    tx.execute(SQL["promote"], {"queue": queue, "now": now})
+    ((due,),) = tx.execute(SQL["next_due"], {"queue": queue})
+    return None if due is None else int(due)
 
 
 def _lanes(tx: Transaction, wanted: Container[str], limit: int, now: int) -> list[_Lane]:
@@ -112,9 +107,7 @@ def _lanes(tx: Transaction, wanted: Container[str], limit: int, now: int) -> lis
     return list(found.values())
 
 
-def _started(
-    tx: Transaction, lanes: Sequence[_Lane], taken: Container[int], now: int
-) -> list[float]:
+def _started(tx: Transaction, lanes: Sequence[_Lane], taken: Container[int], now: int) -> list[int]:
     """Record the starts in the lanes, and return when time opens them again."""
     opening = []
     for lane in lanes:

@@ -1,62 +1,62 @@
-"""What the end of a job means for those that waited for it."""
+"""What the end of a job means for those that wait for it."""
 
 import json
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Sequence
 
-from offload.core.job import Inputs, fed
+from offload.core.job import Inputs, fed, orphaned
 from offload.core.states import State
 from offload.store.base import Channel
+from offload.store.sqlite.rows import job_of
 from offload.store.sqlite.statements import SQL
 from offload.store.sqlite.writer import Transaction
 
 
-def settle(tx: Transaction, ended: Sequence[str], now: int) -> None:
-    """Let go on, or cancel, whoever waited for these jobs: all that have just ended, in order.
+def settle(tx: Transaction, ended: Sequence[int], now: int) -> None:
+    """Tell the jobs that wait for these, then those that wait for whom that cancels, and so on.
 
-    Every path on which a job ends leads here, in the same transaction.
+    Every path on which a job ends leads here, in the same transaction. `ended` are seqs.
     """
-    ((anybody,),) = tx.execute(SQL["anybody_waits"])
-    if not anybody or not ended:
-        return
-    for (parent,) in tx.execute(SQL["waited_for"], (json.dumps(list(ended)),)):
-        over = deque([parent])
-        while over:
-            over += _settle_one(tx, over.popleft(), now)
+    told = deque(waited_for(tx, ended))
+    while told:
+        told += _settle_one(tx, told.popleft(), now)
 
 
-def _settle_one(tx: Transaction, parent: str, now: int) -> list[str]:
-    """Settle with those that wait for one job; return the ids of those that ended for it."""
-    ((state, result),) = tx.execute(SQL["outcome"], (parent,))
-    rows = tx.execute(SQL["settle"], {"parent": parent, "result": result})
-    counts = Counter(job for (job,) in rows)
-    ended = []
-    if state != State.COMPLETE:
-        error = f"dependency {parent} {state}"
-        cancelled = tx.each(SQL["cancel_dependents"], [(now, error, job) for job in counts])
-        ended = [job_id for (job_id,) in cancelled]
+def waited_for(tx: Transaction, seqs: Sequence[int]) -> list[int]:
+    """Return those of these jobs for which somebody waits: of most stores, nobody ever does."""
+    if not seqs or not tx.execute(SQL["anybody_waits"])[0][0]:
+        return []
+    return [seq for (seq,) in tx.execute(SQL["waited_for"], (json.dumps(list(seqs)),))]
+
+
+def _settle_one(tx: Transaction, parent: int, now: int) -> list[int]:
+    """Tell those that wait for one job; return which of them ended for it."""
+    ended = job_of(tx.execute(SQL["job_at"], (parent,))[0])
+    waiting = [seq for (seq,) in tx.execute(SQL["blocked_by"], (parent,))]
+    orphans: list[int] = []
+    if ended.state is not State.COMPLETE:
+        gone = [(now, orphaned(ended), seq) for seq in waiting]
+        orphans = [seq for (seq,) in tx.each(SQL["orphan"], gone)]
+    for freed in tx.each(SQL["unblock"], [(now, seq) for seq in waiting]):
+        _unblocked(tx, *freed)
     tx.channels.add(Channel.CHANGED)
-    _unblock(tx, counts, now)
-    return ended
+    return orphans
 
 
-def _unblock(tx: Transaction, counts: Counter[int], now: int) -> None:
-    waits = [{"job": job, "count": count, "now": now} for job, count in counts.items()]
-    for job, blockers, inputs, payload in tx.each(SQL["unblock"], waits):
-        if not blockers:
-            tx.channels.add(Channel.READY)
-            if inputs != Inputs.NONE:
-                results = [result for (result,) in tx.execute(SQL["results"], (job,))]
-                tx.execute(SQL["feed"], (fed(payload, Inputs(inputs), results), job))
-                tx.execute(SQL["forget_results"], (job,))
+def _unblocked(tx: Transaction, seq: int, blockers: int, inputs: str, payload: bytes) -> None:
+    if blockers:
+        return
+    tx.channels.add(Channel.READY)
+    if inputs != Inputs.NONE:
+        results = [result for (result,) in tx.execute(SQL["results"], (seq,))]
+        tx.execute(SQL["feed"], (fed(payload, Inputs(inputs), results), seq))
 
 
-def cancel_pending(
-    tx: Transaction, job_id: str, now: int, *, error: str = "cancelled", drop_key: bool = False
-) -> bool:
+def cancel_pending(tx: Transaction, job_id: str, now: int, *, drop_key: bool = False) -> bool:
     """Cancel a job if it is pending; with `drop_key` it gives up its key even for a window."""
-    values = {"id": job_id, "now": now, "error": error, "drop": drop_key}
-    cancelled = bool(tx.changed(SQL["cancel_pending"], values, Channel.CHANGED))
-    if cancelled:
-        settle(tx, [job_id], now)
-    return cancelled
+    values = {"id": job_id, "now": now, "drop": drop_key}
+    ended = tx.execute(SQL["cancel_pending"], values)
+    if ended:
+        tx.channels.add(Channel.CHANGED)
+        settle(tx, [seq for (seq,) in ended], now)
+    return bool(ended)

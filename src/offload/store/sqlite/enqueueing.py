@@ -1,15 +1,16 @@
 """How jobs come in: in bulk if nothing is special about them, else one after the other."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from offload.core.errors import DependencyError, DuplicateJob, OffloadError
-from offload.core.job import Job, NewJob, stored
+from offload.core.job import Job, NewJob, OnParentFailure, fed, orphaned, stored
 from offload.core.lane import Lane
 from offload.core.states import State
 from offload.core.unique import OnConflict, UniqueKey
 from offload.store.base import Channel
-from offload.store.sqlite.dependencies import cancel_pending, settle
+from offload.store.sqlite.dependencies import cancel_pending
 from offload.store.sqlite.rows import Row, job_of, new_row
 from offload.store.sqlite.statements import SQL
 from offload.store.sqlite.writer import Transaction
@@ -28,9 +29,12 @@ def enqueue(tx: Transaction, fresh: Sequence[Fresh], now: int) -> list[Job]:
     Raises:
         DuplicateJob, DependencyError: as in the port; the transaction is spoiled.
     """
-    if any(new.unique is not None or new.depends_on for new, _, _ in fresh):
-        return [_one(tx, each, now) for each in fresh]
-    return _bulk(tx, fresh)
+    if _plain(fresh):
+        return _bulk(tx, fresh)
+    answers: dict[str, str] = {}
+    for each in fresh:
+        answers[each[0].id] = _one(tx, each, answers, now)
+    return _read(tx, [answers[new.id] for new, _, _ in fresh])
 
 
 def refusable(tx: Transaction, fresh: Sequence[Fresh], now: int) -> list[Job] | OffloadError:
@@ -38,11 +42,20 @@ def refusable(tx: Transaction, fresh: Sequence[Fresh], now: int) -> list[Job] | 
 
     Raised, it would undo what the transaction's other operations did, and run them all again.
     """
+    answer: list[Job] | OffloadError = []
+    if _plain(fresh):
+        return _bulk(tx, fresh)
     try:
         with tx.connection:  # a savepoint
-            return enqueue(tx, fresh, now)
+            answer = enqueue(tx, fresh, now)
     except (DuplicateJob, DependencyError) as error:
-        return error
+        answer = error
+    return answer
+
+
+def _plain(fresh: Sequence[Fresh]) -> bool:
+    """Say whether nothing but its id can keep out any of these jobs."""
+    return all(new.unique is None and not new.depends_on for new, _, _ in fresh)
 
 
 def _bulk(tx: Transaction, fresh: Sequence[Fresh]) -> list[Job]:
@@ -52,7 +65,10 @@ def _bulk(tx: Transaction, fresh: Sequence[Fresh]) -> list[Job]:
         tx.channels.add(Channel.READY)
     if inserted == len(fresh):
         return [job for _, job, _ in fresh]
-    ids = [job.id for _, job, _ in fresh]
+    return _read(tx, [job.id for _, job, _ in fresh])
+
+
+def _read(tx: Transaction, ids: Sequence[str]) -> list[Job]:
     there = {row[0]: job_of(row) for row in tx.execute(SQL["get"], {"ids": json.dumps(ids)})}
     return [there[job_id] for job_id in ids]
 
@@ -71,51 +87,64 @@ def _put_lane(tx: Transaction, lane: Lane) -> None:
     tx.execute(SQL["put_lane"], (lane.name, lane.interval, lane.max_running))
 
 
-def _one(tx: Transaction, fresh: Fresh, now: int) -> Job:
+def _one(tx: Transaction, fresh: Fresh, answers: Mapping[str, str], now: int) -> str:
+    """Store one job, if nothing stands against it; return the id of the job to answer with."""
     new, job, row = fresh
-    there = tx.execute(SQL["job"], (new.id,))
-    if there:
-        return job_of(there[0])
+    if tx.execute(SQL["known"], {"ids": json.dumps([new.id])}):
+        return new.id
+    # A parent that was itself answered with another job stands for that one.
+    parents = tuple(answers.get(parent, parent) for parent in new.depends_on)
+    found = {parent: _parent(tx, new.id, parent) for parent in parents}
     if new.unique is not None:
-        holder = _holder(tx, new, new.unique, now)
+        holder = _holder(tx, new.unique, now)
         if holder is not None:
             return holder
-    ended = _ended_parents(tx, new)
-    tx.execute(SQL["insert_job"], row)
+    if new.depends_on:
+        _insert_dependent(tx, replace(new, depends_on=parents), job, found)
+    else:
+        tx.execute(SQL["insert_job"], row)
     if new.lane is not None:
         _put_lane(tx, new.lane)
     tx.channels.add(Channel.READY)
-    if not new.depends_on:
-        return job
-    tx.each(SQL["insert_dependency"], [(*place, new.id) for place in enumerate(new.depends_on)])
-    settle(tx, ended, now)
-    return job_of(tx.execute(SQL["job"], (new.id,))[0])
+    return new.id
 
 
-def _holder(tx: Transaction, new: NewJob, unique: UniqueKey, now: int) -> Job | None:
-    """Return the job that keeps `new` out, if there is one."""
+def _parent(tx: Transaction, job_id: str, parent: str) -> Job:
+    rows = tx.execute(SQL["job"], (parent,))
+    if not rows:
+        raise DependencyError(
+            f"job {job_id} depends on {parent}, which is not there: "
+            "enqueue the parent first, or before it in the same batch"
+        )
+    return job_of(rows[0])
+
+
+def _holder(tx: Transaction, unique: UniqueKey, now: int) -> str | None:
+    """Return the id of the job that keeps this one out, if there is one."""
     tx.execute(SQL["drop_key"], (unique.key, now))
     rows = tx.execute(SQL["holder"], (unique.key,))
     if not rows:
         return None
-    holder = job_of(rows[0])
+    [(holder, state)] = rows
     if unique.on_conflict is OnConflict.REJECT:
-        raise DuplicateJob(unique.key, holder.id)
-    if unique.on_conflict is OnConflict.REPLACE and holder.state is State.PENDING:
-        cancel_pending(tx, holder.id, now, error=f"replaced by {new.id}", drop_key=True)
+        raise DuplicateJob(unique.key, holder)
+    if unique.on_conflict is OnConflict.REPLACE and state == State.PENDING:
+        cancel_pending(tx, holder, now, drop_key=True)
         return None
-    return holder
+    return str(holder)
 
 
-def _ended_parents(tx: Transaction, new: NewJob) -> list[str]:
-    ended = []
-    for parent in new.depends_on:
-        rows = tx.execute(SQL["is_final"], (parent,))
-        if not rows:
-            raise DependencyError(
-                f"job {new.id} cannot wait for job {parent}, which is not there: "
-                "enqueue it before, or earlier in the same batch"
-            )
-        if rows[0][0]:
-            ended.append(parent)
-    return ended
+def _insert_dependent(tx: Transaction, new: NewJob, job: Job, parents: Mapping[str, Job]) -> None:
+    """Insert a job as its parents let it begin: blocked, ready, or cancelled."""
+    blockers = sum(not parent.is_final for parent in parents.values())
+    results = [parents[parent].result or b"null" for parent in new.depends_on]
+    payload = job.payload if blockers else fed(job.payload, new.inputs, results)
+    job = replace(job, blockers=blockers, payload=payload)
+    tx.execute(SQL["insert_job"], new_row(new, job))
+    places = [(place, job.id, parent) for place, parent in enumerate(new.depends_on)]
+    tx.each(SQL["insert_dependency"], places)
+    failed = [
+        each for each in parents.values() if each.is_final and each.state is not State.COMPLETE
+    ]
+    if failed and new.on_parent_failure is OnParentFailure.CANCEL:
+        tx.execute(SQL["stillborn"], (orphaned(failed[0]), job.id))

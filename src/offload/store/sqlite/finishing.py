@@ -2,24 +2,25 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
 
 from offload.core.records import Finish, Report
 from offload.core.states import Move, State, target
 from offload.store.base import Channel
-from offload.store.sqlite.dependencies import settle
+from offload.store.sqlite.dependencies import settle, waited_for
 from offload.store.sqlite.rows import text
 from offload.store.sqlite.statements import SQL
 from offload.store.sqlite.writer import Transaction
 
 
+@dataclass(slots=True)
 class _Ended:
     """What a batch brought about, to be acted on once."""
 
-    def __init__(self) -> None:
-        self.ids: list[str] = []
-        self.lanes: set[str] = set()
+    seqs: list[int] = field(default_factory=list)
+    lanes: set[str] = field(default_factory=set)
 
 
 def finish(tx: Transaction, finishes: Sequence[Finish], now: int) -> list[bool]:
@@ -34,23 +35,24 @@ def finish(tx: Transaction, finishes: Sequence[Finish], now: int) -> list[bool]:
             answers += [_finish_one(tx, each, ended, now) for each in batch]
     if True in answers:
         tx.channels.add(Channel.CHANGED)
-    settle(tx, ended.ids, now)
+    for seq in waited_for(tx, ended.seqs):
+        settle(tx, [seq], now)
     _free_places(tx, ended.lanes)
     return answers
 
 
-def _complete(
-    tx: Transaction, finishes: Sequence[Finish], ended: _Ended, now: int
-) -> list[bool]:
+def _complete(tx: Transaction, finishes: Sequence[Finish], ended: _Ended, now: int) -> list[bool]:
     measured = [_metric(each, Move.COMPLETE, now) for each in finishes if each.ran is not None]
     if measured:
         tx.each(SQL["insert_metric"], measured)
-    rows = tx.each(SQL["complete"], [(each.result, now, each.job_id, each.lease) for each in finishes])
-    ended.ids += [job_id for job_id, _, _ in rows]
-    ended.lanes |= {lane for _, _, lane in rows if lane is not None}
+    rows = tx.each(
+        SQL["complete"], [(each.result, now, each.job_id, each.lease) for each in finishes]
+    )
+    ended.seqs += [seq for seq, _, _, _ in rows]
+    ended.lanes |= {lane for _, _, _, lane in rows if lane is not None}
     if len(rows) == len(finishes):
         return [True] * len(rows)
-    applied = {(job_id, lease) for job_id, lease, _ in rows}
+    applied = {(job_id, lease) for _, job_id, lease, _ in rows}
     return [_took(applied, (each.job_id, each.lease)) for each in finishes]
 
 
@@ -76,9 +78,12 @@ def _finish_one(tx: Transaction, finish: Finish, ended: _Ended, now: int) -> boo
         applied, state = finish.stopped(), State.CANCELLED
     if finish.ran is not None:
         tx.execute(SQL["insert_metric"], _metric(finish, applied.move, now))
-    _move(tx, applied, state, seq, run_at, now)
-    if state is not State.PENDING:
-        ended.ids.append(finish.job_id)
+    values = {"seq": seq, "now": now, "error": applied.error, "crashed": applied.crashed}
+    if state is State.PENDING:
+        _again(tx, applied, values, run_at)
+    else:
+        tx.execute(SQL["end"], {**values, "state": str(state)})
+        ended.seqs.append(seq)
     if lane is not None:
         ended.lanes.add(lane)
     if finish.failure is not None and finish.move is not Move.CANCEL:
@@ -90,17 +95,10 @@ def _finish_one(tx: Transaction, finish: Finish, ended: _Ended, now: int) -> boo
     return True
 
 
-def _move(
-    tx: Transaction, finish: Finish, state: State, seq: int, run_at: int, now: int
-) -> None:
-    values: dict[str, Any] = {"seq": seq, "now": now, "error": finish.error}
-    values["crashed"] = finish.crashed
-    if state is not State.PENDING:
-        tx.execute(SQL["end"], {**values, "state": str(state)})
-        return
+def _again(tx: Transaction, finish: Finish, values: dict[str, Any], run_at: int) -> None:
     # A released job keeps its due time, and with it its place in the line.
     keeps = finish.move is Move.RELEASE and not finish.delay
-    values["run_at"] = run_at if keeps else now + round(finish.delay * 1000)
+    values["run_at"] = run_at if keeps else values["now"] + round(finish.delay * 1000)
     tx.execute(SQL["again"], {**values, "release": finish.gives_back_attempt})
     tx.channels.add(Channel.READY)
 

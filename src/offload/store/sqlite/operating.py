@@ -11,6 +11,8 @@ from offload.store.sqlite.rows import job_of
 from offload.store.sqlite.statements import SQL
 from offload.store.sqlite.writer import Transaction
 
+RECORDS = ("errors", "logs", "metrics")
+
 
 def cancel(tx: Transaction, job_id: str, now: int, *, running: bool) -> bool:
     """Cancel a pending job, or mark a running one as asked to stop."""
@@ -22,12 +24,12 @@ def cancel(tx: Transaction, job_id: str, now: int, *, running: bool) -> bool:
 
 def repeat(tx: Transaction, source: str, new_ids: Mapping[str, str], now: int) -> dict[str, Job]:
     """Enqueue a fresh job for each one that the statement `source` finds, and record it."""
-    fresh = {}
-    for job_id, new_id in new_ids.items():
-        for row in tx.execute(SQL[source], (job_id,)):
-            [fresh[job_id]] = enqueue(tx, prepared([repeated(job_of(row), new_id)], now), now)
-            tx.execute(SQL["insert_repeat"], (job_id, new_id, now))
-    return fresh
+    ended = [job_of(row) for row in tx.each(SQL[source], [(job_id,) for job_id in new_ids])]
+    new = [repeated(job, new_ids[job.id]) for job in ended]
+    # Before they are there: a repeated call repeats nothing.
+    tx.each(SQL["insert_repeat"], [(each.origin, each.id, now, each.id) for each in new])
+    jobs = enqueue(tx, prepared(new, now), now)
+    return {job.id: fresh for job, fresh in zip(ended, jobs, strict=True)}
 
 
 def set_paused(tx: Transaction, queue: str, now: int, *, paused: bool) -> bool:
@@ -50,9 +52,10 @@ def prune(
     if gone:
         tx.channels.add(Channel.CHANGED)
     letters = tx.changed(SQL["prune_dead_letters"], {"before": dead, "limit": limit})
-    for kind in ("errors", "logs", "metrics"):
-        removed += tx.changed(SQL[f"prune_{kind}"], {"before": records, "limit": limit})
-    return Pruned(len(gone), letters, removed)
+    left = limit
+    for kind in RECORDS:
+        left -= tx.changed(SQL[f"prune_{kind}"], {"before": records, "limit": left})
+    return Pruned(len(gone), letters, removed + limit - left)
 
 
 def _old_jobs(tx: Transaction, before: int | None, limit: int, now: int) -> list[tuple[int, str]]:
@@ -67,9 +70,9 @@ def _old_jobs(tx: Transaction, before: int | None, limit: int, now: int) -> list
 def _with_all_they_have(tx: Transaction, gone: list[tuple[int, str]]) -> int:
     """Delete jobs and what is kept of them; return how many errors, logs and metrics those were."""
     seqs = [(seq,) for seq, _ in gone]
-    records = sum(tx.insert(SQL[f"prune_{kind}_of"], seqs) for kind in ("errors", "logs", "metrics"))
-    tx.each(SQL["prune_parts_of"], seqs)
-    tx.each(SQL["prune_dependencies_of"], seqs)
+    records = sum(tx.insert(SQL[f"prune_{kind}_of"], seqs) for kind in RECORDS)
+    for kind in ("parts", "dependencies", "dependents"):
+        tx.each(SQL[f"prune_{kind}_of"], seqs)
     tx.each(SQL["prune_repeats_of"], [(job_id,) for _, job_id in gone])
     tx.each(SQL["prune_job"], seqs)
     return records

@@ -11,7 +11,7 @@ from offload.core.records import AttemptError, Failure, JobLog, LogLine, Metric,
 from offload.core.retry import RetryPolicy
 from offload.core.schedule import CatchUp, Overlap, Schedule
 from offload.core.states import Move, State
-from offload.core.unique import Scope
+from offload.core.unique import UniqueKey
 
 Row = tuple[Any, ...]
 
@@ -21,7 +21,6 @@ COLUMNS = (
     *("backoff", "max_retry_delay", "retry_delays"),
 )
 JOB = ", ".join(COLUMNS)
-JOBS_JOB = ", ".join(f"jobs.{name}" for name in COLUMNS)
 SCHEDULE = ", ".join(field.name for field in fields(Schedule))
 
 STATES = {str(state): state for state in State}
@@ -51,13 +50,13 @@ def job_of(row: Row) -> Job:
     return found
 
 
+NO_KEY = (None, None, None, None)
+
+
 def new_row(new: NewJob, job: Job) -> Row:
     """Return the bindings of `insert_job` for `new`, which is kept as `job`."""
-    retry, unique = job.retry, new.unique
-    if new.depends_on:
-        phase = "blocked"
-    else:
-        phase = "ready" if job.run_at <= job.created_at else "later"
+    retry = job.retry
+    phase = "blocked" if job.blockers else "ready" if job.run_at <= job.created_at else "later"
     return (
         job.id,
         job.task,
@@ -67,7 +66,7 @@ def new_row(new: NewJob, job: Job) -> Row:
         job.priority,
         job.run_at,
         job.created_at,
-        len(new.depends_on),
+        job.blockers,
         retry.max_retries,
         retry.backoff,
         retry.max_delay,
@@ -75,7 +74,7 @@ def new_row(new: NewJob, job: Job) -> Row:
         job.timeout,
         job.expires_at,
         job.result_ttl,
-        *((None, None, None, None) if unique is None else _key(new, job.created_at)),
+        *(NO_KEY if new.unique is None else _key(new.unique, job.created_at)),
         new.on_parent_failure.value,
         new.inputs.value,
         None if job.metadata is None else text(job.metadata),
@@ -87,9 +86,7 @@ def new_row(new: NewJob, job: Job) -> Row:
     )
 
 
-def _key(new: NewJob, now: int) -> Row:
-    unique = new.unique
-    assert unique is not None
+def _key(unique: UniqueKey, now: int) -> Row:
     until = None if unique.window is None else now + round(unique.window * 1000)
     return unique.key, unique.key, unique.scope.value, until
 
@@ -107,12 +104,13 @@ def error_of(row: Row) -> AttemptError:
 def log_of(row: Row) -> JobLog:
     """Return the logged line of a row of the statement `logs`."""
     line = LogLine(row[4], row[5], None if row[6] is None else json.loads(row[6]))
-    return JobLog(*row[:4], line, row[7])
+    return JobLog(row[0], row[1], row[2], row[3], line, row[7])
 
 
 def metric_of(row: Row) -> Metric:
     """Return the metric of a row of the statement `metrics`."""
-    return Metric(*row[:4], Move(row[4]), *row[5:])
+    job_id, task, attempt, move = row[1:5]
+    return Metric(row[0], job_id, task, attempt, Move(move), *row[5:])
 
 
 def part_of(row: Row) -> Part:

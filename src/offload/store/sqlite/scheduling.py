@@ -1,12 +1,12 @@
 """Schedules, which fire each tick once, and locks."""
 
 from collections.abc import Sequence
-from dataclasses import fields
+from typing import Any
 
 from offload.core.job import Job
-from offload.core.schedule import Edit, Fire, Overlap, Schedule
+from offload.core.schedule import Edit, Fire, Schedule, admitted, edited, fired, redefined
 from offload.store.sqlite.enqueueing import enqueue, prepared
-from offload.store.sqlite.rows import schedule_of, schedule_row, text
+from offload.store.sqlite.rows import schedule_of, schedule_row
 from offload.store.sqlite.statements import SQL
 from offload.store.sqlite.writer import Transaction
 
@@ -14,17 +14,24 @@ from offload.store.sqlite.writer import Transaction
 def put_schedules(tx: Transaction, schedules: Sequence[Schedule]) -> None:
     """Store each, or let the one that is there follow its new definition."""
     for schedule in schedules:
-        name = "replace_schedule" if schedule.edited else "define_schedule"
-        tx.execute(SQL[name], schedule_row(schedule))
+        there = _schedule(tx, schedule.name)
+        _put(tx, schedule if there is None else redefined(there, schedule))
 
 
 def edit_schedule(tx: Transaction, name: str, edit: Edit) -> Schedule | None:
     """Change what the edit names."""
-    values = {each.name: getattr(edit, each.name) for each in fields(Edit)}
-    edited = any(values[key] is not None for key in values.keys() - {"paused"})
-    values |= {"name": name, "edited": edited, "options": text(edit.options)}
-    rows = tx.execute(SQL["edit_schedule"], values)
+    there = _schedule(tx, name)
+    return None if there is None else _put(tx, edited(there, edit))
+
+
+def _schedule(tx: Transaction, name: str) -> Schedule | None:
+    rows = tx.execute(SQL["schedule"], (name,))
     return schedule_of(rows[0]) if rows else None
+
+
+def _put(tx: Transaction, schedule: Schedule) -> Schedule:
+    tx.execute(SQL["put_schedule"], schedule_row(schedule))
+    return schedule
 
 
 def fire(tx: Transaction, fires: Sequence[Fire], now: int) -> list[list[Job] | None]:
@@ -33,30 +40,23 @@ def fire(tx: Transaction, fires: Sequence[Fire], now: int) -> list[list[Job] | N
 
 
 def _fire_one(tx: Transaction, fire: Fire, now: int) -> list[Job] | None:
-    rows = tx.execute(SQL["due_schedule"], {"name": fire.name, "tick": fire.tick})
-    if not rows:
+    schedule = _schedule(tx, fire.name)
+    if schedule is None or schedule.paused or schedule.next_at != fire.tick:
         return None
-    jobs = list(fire.jobs)
-    if rows[0][0] == Overlap.SKIP:
-        ((runs,),) = tx.execute(SQL["schedule_runs"], {"name": fire.name})
-        jobs = [] if runs else jobs[-1:]
-    fired = enqueue(tx, prepared(jobs, now), now)
-    last = {"last_at": jobs[-1].tick, "last_job": fired[-1].id} if jobs else {}
-    values = {"name": fire.name, "next_at": fire.next_at, "last_at": None, "last_job": None}
-    tx.execute(SQL["move_schedule"], values | last)
-    return fired
+    ((busy,),) = tx.execute(SQL["schedule_runs"], {"name": fire.name})
+    asked = admitted(schedule, fire, busy=bool(busy))
+    jobs = enqueue(tx, prepared(asked, now), now)
+    _put(tx, fired(schedule, fire, asked, jobs))
+    return jobs
 
 
-def acquire(
-    tx: Transaction, name: str, owner: str, boot: str, ticks: float, ttl: float
-) -> int | None:
-    """Take a lock that is free, or extend it."""
-    rows = tx.execute(SQL["lock"], {"name": name, "boot": boot, "ticks": ticks})
+def acquire(tx: Transaction, wanted: dict[str, Any], ttl: float) -> int | None:
+    """Take a lock that is free, or extend it; `wanted` has its name, owner, boot and ticks."""
+    rows = tx.execute(SQL["lock"], wanted)
     holder, token, alive = rows[0] if rows else (None, 0, False)
     held = holder is not None and alive
-    if held and holder != owner:
+    if held and holder != wanted["owner"]:
         return None
-    token = token if held else token + 1
-    values = {"name": name, "owner": owner, "token": token, "boot": boot, "until": ticks + ttl}
-    tx.execute(SQL["put_lock"], values)
-    return int(token)
+    token = int(token) if held else int(token) + 1
+    tx.execute(SQL["put_lock"], wanted | {"token": token, "until": wanted["ticks"] + ttl})
+    return token

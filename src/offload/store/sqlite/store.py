@@ -176,9 +176,7 @@ class SQLiteStore(Reading):
     async def retry_dead(self, new_ids: Mapping[str, str]) -> dict[str, Job]:
         """Swap dead letters for fresh jobs in one transaction."""
         now = self._clock.now()
-        return await self._write(
-            lambda tx: operating.repeat(tx, "take_dead_letter", new_ids, now)
-        )
+        return await self._write(lambda tx: operating.repeat(tx, "take_dead_letter", new_ids, now))
 
     async def replay(self, new_ids: Mapping[str, str]) -> dict[str, Job]:
         """Enqueue ended jobs again in one transaction."""
@@ -237,16 +235,17 @@ class SQLiteStore(Reading):
 
     async def acquire(self, name: str, owner: str, ttl: float) -> int | None:
         """Take or extend the lock."""
-        boot, ticks = self._clock.boot(), self._clock.ticks()
-        return await self._write(
-            lambda tx: scheduling.acquire(tx, name, owner, boot, ticks, ttl)
-        )
+        wanted = self._lock(name, owner)
+        return await self._write(lambda tx: scheduling.acquire(tx, wanted, ttl))
 
     async def release(self, name: str, owner: str) -> bool:
         """Clear the lock's owner."""
+        wanted = self._lock(name, owner)
+        return await self._write(lambda tx: bool(tx.changed(SQL["drop_lock"], wanted)))
+
+    def _lock(self, name: str, owner: str) -> dict[str, Any]:
         boot, ticks = self._clock.boot(), self._clock.ticks()
-        values = {"name": name, "owner": owner, "boot": boot, "ticks": ticks}
-        return await self._write(lambda tx: bool(tx.changed(SQL["drop_lock"], values)))
+        return {"name": name, "owner": owner, "boot": boot, "ticks": ticks}
 
     # --- waking --------------------------------------------------------------------------
 

@@ -78,19 +78,15 @@ CREATE INDEX jobs_of_schedule ON jobs (schedule)
 -- The index decides who holds a key, not a check before the insert.
 CREATE UNIQUE INDEX jobs_held ON jobs (held_key) WHERE held_key IS NOT NULL;
 
--- Whom a job waits for. A parent may be purged before its last sibling has ended, so what the
--- job is to get of it is kept here meanwhile.
+-- Whom a job waits or waited for; a parent stays as long as one of its dependents is blocked.
 CREATE TABLE job_dependencies (
-    job     INTEGER NOT NULL,
-    place   INTEGER NOT NULL,
-    parent  TEXT NOT NULL,
-    settled INTEGER NOT NULL DEFAULT 0,
-    result  BLOB,
+    job    INTEGER NOT NULL,
+    place  INTEGER NOT NULL,
+    parent INTEGER NOT NULL,
     PRIMARY KEY (job, place)
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX job_dependencies_parent ON job_dependencies (parent);
-CREATE INDEX job_dependencies_open ON job_dependencies (parent) WHERE NOT settled;
 
 -- Ids that clients resume from are never used again, also after a purge (AUTOINCREMENT).
 CREATE TABLE job_errors (

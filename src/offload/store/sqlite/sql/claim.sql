@@ -7,7 +7,7 @@ WHERE seq IN (
     WHERE state = 'pending' AND expires_at IS NOT NULL AND expires_at <= :now
     ORDER BY expires_at LIMIT 1000
 )
-RETURNING id
+RETURNING seq
 
 -- name: later_queues
 -- One seek a queue, however many jobs wait in each; DISTINCT would read them all. That a phase

@@ -1,45 +1,41 @@
 -- name: anybody_waits
 -- Asked at the end of every batch: one seek, however many jobs it has.
-SELECT EXISTS (SELECT 1 FROM job_dependencies WHERE NOT settled)
+SELECT EXISTS (SELECT 1 FROM jobs WHERE phase <> 'ready' AND phase = 'blocked')
 
 -- name: waited_for
 SELECT value FROM json_each(?)
-WHERE EXISTS (SELECT 1 FROM job_dependencies WHERE NOT settled AND parent = value)
+WHERE EXISTS (
+    SELECT 1 FROM job_dependencies JOIN jobs ON seq = job
+    WHERE parent = value AND phase = 'blocked'
+)
 ORDER BY key
 
--- name: outcome
-SELECT state, result FROM jobs WHERE id = ?
+-- name: job_at
+SELECT {job} FROM jobs WHERE seq = ?
 
--- name: settle
--- A result is kept only for a job that takes it: jobs that merely wait may be many.
-UPDATE job_dependencies
-SET settled = 1, result = (
-    SELECT :result FROM jobs WHERE seq = job AND phase = 'blocked' AND (
-        inputs = 'list' OR inputs = 'first' AND place = 0
-    )
-)
-WHERE NOT settled AND parent = :parent
-RETURNING job
+-- name: blocked_by
+SELECT DISTINCT seq FROM job_dependencies JOIN jobs ON seq = job
+WHERE parent = ? AND phase = 'blocked'
+ORDER BY seq
 
--- name: cancel_dependents
+-- name: orphan
 UPDATE jobs
-SET state = 'cancelled', phase = NULL, finished_at = ?, error = ?,
+SET state = 'cancelled', phase = NULL, finished_at = ?, error = ?, blockers = blockers - 1,
     held_key = iif(key_until IS NULL, NULL, held_key), version = version + 1
-WHERE seq = ? AND phase = 'blocked' AND on_parent_failure = 'cancel'
-RETURNING id
+WHERE seq = ? AND on_parent_failure = 'cancel'
+RETURNING seq
 
 -- name: unblock
 UPDATE jobs
-SET blockers = blockers - :count, version = version + 1,
-    phase = iif(blockers > :count, 'blocked', iif(run_at <= :now, 'ready', 'later'))
-WHERE seq = :job AND phase = 'blocked'
+SET blockers = blockers - 1, version = version + 1,
+    phase = iif(blockers > 1, 'blocked', iif(run_at <= ?, 'ready', 'later'))
+WHERE seq = ? AND phase = 'blocked'
 RETURNING seq, blockers, inputs, payload
 
 -- name: results
-SELECT coalesce(result, x'6E756C6C') FROM job_dependencies WHERE job = ? ORDER BY place
+-- A parent without a result gives null.
+SELECT coalesce(result, x'6E756C6C') FROM job_dependencies JOIN jobs ON seq = parent
+WHERE job = ? ORDER BY place
 
 -- name: feed
 UPDATE jobs SET payload = ? WHERE seq = ?
-
--- name: forget_results
-UPDATE job_dependencies SET result = NULL WHERE job = ? AND result IS NOT NULL

@@ -23,7 +23,7 @@ SELECT {job} FROM jobs WHERE id = ?
 UPDATE jobs SET held_key = NULL WHERE held_key = ? AND key_until <= ?
 
 -- name: holder
-SELECT {job} FROM jobs WHERE held_key = ?
+SELECT id, state FROM jobs WHERE held_key = ?
 
 -- name: put_lane
 INSERT INTO lanes (name, interval, max_running) VALUES (?, ?, ?)
@@ -31,10 +31,15 @@ ON CONFLICT (name) DO UPDATE SET interval = excluded.interval, max_running = exc
 WHERE excluded.interval IS NOT NULL OR excluded.max_running IS NOT NULL
 
 -- name: insert_dependency
-INSERT INTO job_dependencies (job, place, parent) SELECT seq, ?, ? FROM jobs WHERE id = ?
+INSERT INTO job_dependencies (job, place, parent)
+SELECT job.seq, ?, parent.seq FROM jobs AS job, jobs AS parent WHERE job.id = ? AND parent.id = ?
+
+-- name: stillborn
+-- A parent has no result already: the job ends as it comes in, in the version it came in.
+UPDATE jobs
+SET state = 'cancelled', phase = NULL, finished_at = created_at, error = ?,
+    held_key = iif(key_until IS NULL, NULL, held_key)
+WHERE id = ?
 
 -- name: known
 SELECT id FROM jobs WHERE id IN (SELECT value FROM json_each(:ids))
-
--- name: is_final
-SELECT finished_at IS NOT NULL FROM jobs WHERE id = ?

@@ -5,7 +5,7 @@ UPDATE jobs
 SET state = 'complete', result = ?, progress = 100, error = NULL, worker = NULL,
     finished_at = ?, held_key = iif(key_until IS NULL, NULL, held_key), version = version + 1
 WHERE id = ? AND lease = ? AND state = 'running'
-RETURNING id, lease, lane
+RETURNING seq, id, lease, lane
 
 -- name: running
 SELECT seq, cancel_requested, attempt, run_at, lane FROM jobs

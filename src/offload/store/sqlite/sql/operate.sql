@@ -1,8 +1,9 @@
 -- name: cancel_pending
 UPDATE jobs
-SET state = 'cancelled', phase = NULL, finished_at = :now, error = :error,
+SET state = 'cancelled', phase = NULL, finished_at = :now, error = 'cancelled',
     held_key = iif(:drop OR key_until IS NULL, NULL, held_key), version = version + 1
 WHERE id = :id AND state = 'pending'
+RETURNING seq
 
 -- name: cancel_running
 UPDATE jobs SET cancel_requested = 1, version = version + 1
@@ -15,7 +16,8 @@ DELETE FROM dead_letters WHERE id = ? RETURNING {job}
 SELECT {job} FROM jobs WHERE id = ? AND finished_at IS NOT NULL
 
 -- name: insert_repeat
-INSERT INTO repeats (origin, job_id, repeated_at) VALUES (?, ?, ?)
+INSERT INTO repeats (origin, job_id, repeated_at)
+SELECT ?, ?, ? WHERE NOT EXISTS (SELECT 1 FROM jobs WHERE id = ?)
 
 -- name: pause
 INSERT INTO paused_queues (name, paused_at) VALUES (:name, :now) ON CONFLICT DO NOTHING

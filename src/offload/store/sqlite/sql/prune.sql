@@ -1,13 +1,15 @@
 -- name: old_jobs
+-- Not while it holds its key, nor while somebody waits for it.
 SELECT seq, id FROM jobs
 WHERE state = :state AND finished_at IS NOT NULL
-    AND finished_at + result_ttl * 1000 IS NULL AND finished_at < :before
+    AND finished_at + result_ttl * 1000 IS NULL AND finished_at < :before AND {free}
 ORDER BY finished_at LIMIT :limit
 
 -- name: outlived_jobs
 -- A job's own result_ttl comes before the age that was asked for.
 SELECT seq, id FROM jobs
 WHERE state = :state AND finished_at IS NOT NULL AND finished_at + result_ttl * 1000 < :now
+    AND {free}
 ORDER BY finished_at + result_ttl * 1000 LIMIT :limit
 
 -- name: prune_job
@@ -27,6 +29,9 @@ DELETE FROM job_parts WHERE job = ?
 
 -- name: prune_dependencies_of
 DELETE FROM job_dependencies WHERE job = ?
+
+-- name: prune_dependents_of
+DELETE FROM job_dependencies WHERE parent = ?
 
 -- name: prune_repeats_of
 DELETE FROM repeats WHERE origin = ?

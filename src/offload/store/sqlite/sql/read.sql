@@ -51,12 +51,14 @@ GROUP BY name
 ORDER BY name
 
 -- name: lapsed
-SELECT {jobs_job}, workers.boot, :ticks - workers.ticks
-FROM jobs LEFT JOIN workers ON workers.id = jobs.worker
-WHERE jobs.state = 'running' AND (
-    workers.id IS NULL OR workers.boot <> :boot OR :ticks - workers.ticks > workers.lease
+SELECT {job}, beat_boot, :ticks - beat_ticks
+FROM jobs LEFT JOIN (
+    SELECT id AS beaten, boot AS beat_boot, ticks AS beat_ticks, lease AS beat_lease FROM workers
+) ON beaten = worker
+WHERE state = 'running' AND (
+    beaten IS NULL OR beat_boot <> :boot OR :ticks - beat_ticks > beat_lease
 )
-ORDER BY jobs.seq
+ORDER BY seq
 LIMIT :limit
 
 -- name: errors
@@ -116,11 +118,14 @@ WHERE jobs.id = :id AND job_parts.id > :after
 ORDER BY job_parts.id LIMIT :limit
 
 -- name: parents
-SELECT parent FROM jobs JOIN job_dependencies ON job = seq WHERE id = :id ORDER BY place
+SELECT elder.id FROM jobs
+JOIN job_dependencies ON job = jobs.seq JOIN jobs AS elder ON elder.seq = parent
+WHERE jobs.id = :id ORDER BY place
 
 -- name: dependents
-SELECT DISTINCT jobs.id FROM job_dependencies JOIN jobs ON seq = job
-WHERE parent = :id ORDER BY seq
+SELECT DISTINCT child.id FROM jobs
+JOIN job_dependencies ON parent = jobs.seq JOIN jobs AS child ON child.seq = job
+WHERE jobs.id = :id ORDER BY child.seq
 
 -- name: repeats
 SELECT origin, job_id, repeated_at FROM repeats WHERE origin = :id ORDER BY repeats.id
