@@ -95,7 +95,7 @@ def _lanes(tx: Transaction, wanted: Container[str], limit: int, now: int) -> lis
     """Return the lanes that have a place or may get one by time, each with its first jobs."""
     found: dict[str, _Lane] = {}
     for name, queue, interval, started_at, free in tx.execute(SQL["ready_lanes"]):
-        if queue in wanted and free != 0:
+        if queue in wanted and (free is None or free > 0):
             lane = found.setdefault(name, _Lane(name, interval, started_at, free))
             lane.queues.append(queue)
     for lane in found.values():

@@ -77,7 +77,7 @@ def _put_lanes(tx: Transaction, fresh: Sequence[Fresh]) -> None:
     asked = {job.id: new.lane for new, job, _ in reversed(fresh) if new.lane is not None}
     if not asked:
         return
-    known = {row[0] for row in tx.execute(SQL["known"], {"ids": json.dumps(list(asked))})}
+    known = _known(tx, list(asked))
     for job_id, lane in reversed(asked.items()):
         if job_id not in known:
             _put_lane(tx, lane)
@@ -90,17 +90,17 @@ def _put_lane(tx: Transaction, lane: Lane) -> None:
 def _one(tx: Transaction, fresh: Fresh, answers: Mapping[str, str], now: int) -> str:
     """Store one job, if nothing stands against it; return the id of the job to answer with."""
     new, job, row = fresh
-    if tx.execute(SQL["known"], {"ids": json.dumps([new.id])}):
+    if _known(tx, [new.id]):
         return new.id
     # A parent that was itself answered with another job stands for that one.
     parents = tuple(answers.get(parent, parent) for parent in new.depends_on)
-    found = {parent: _parent(tx, new.id, parent) for parent in parents}
+    _require(tx, new.id, parents)
     if new.unique is not None:
         holder = _holder(tx, new.unique, now)
         if holder is not None:
             return holder
-    if new.depends_on:
-        _insert_dependent(tx, replace(new, depends_on=parents), job, found)
+    if parents:
+        _insert_dependent(tx, replace(new, depends_on=parents), job)
     else:
         tx.execute(SQL["insert_job"], row)
     if new.lane is not None:
@@ -109,14 +109,18 @@ def _one(tx: Transaction, fresh: Fresh, answers: Mapping[str, str], now: int) ->
     return new.id
 
 
-def _parent(tx: Transaction, job_id: str, parent: str) -> Job:
-    rows = tx.execute(SQL["job"], (parent,))
-    if not rows:
-        raise DependencyError(
-            f"job {job_id} depends on {parent}, which is not there: "
-            "enqueue the parent first, or before it in the same batch"
-        )
-    return job_of(rows[0])
+def _known(tx: Transaction, ids: Sequence[str]) -> set[str]:
+    return {row[0] for row in tx.execute(SQL["known"], {"ids": json.dumps(ids)})}
+
+
+def _require(tx: Transaction, job_id: str, parents: Sequence[str]) -> None:
+    unknown = set(parents) - _known(tx, parents) if parents else ()
+    for parent in parents:
+        if parent in unknown:
+            raise DependencyError(
+                f"job {job_id} depends on {parent}, which is not there: "
+                "enqueue the parent first, or before it in the same batch"
+            )
 
 
 def _holder(tx: Transaction, unique: UniqueKey, now: int) -> str | None:
@@ -134,17 +138,16 @@ def _holder(tx: Transaction, unique: UniqueKey, now: int) -> str | None:
     return str(holder)
 
 
-def _insert_dependent(tx: Transaction, new: NewJob, job: Job, parents: Mapping[str, Job]) -> None:
+def _insert_dependent(tx: Transaction, new: NewJob, job: Job) -> None:
     """Insert a job as its parents let it begin: blocked, ready, or cancelled."""
-    blockers = sum(not parent.is_final for parent in parents.values())
-    results = [parents[parent].result or b"null" for parent in new.depends_on]
+    parents = _read(tx, new.depends_on)
+    blockers = len({parent.id for parent in parents if not parent.is_final})
+    results = [parent.result or b"null" for parent in parents]
     payload = job.payload if blockers else fed(job.payload, new.inputs, results)
     job = replace(job, blockers=blockers, payload=payload)
     tx.execute(SQL["insert_job"], new_row(new, job))
-    places = [(place, job.id, parent) for place, parent in enumerate(new.depends_on)]
+    places = [(place, job.id, parent.id) for place, parent in enumerate(parents)]
     tx.each(SQL["insert_dependency"], places)
-    failed = [
-        each for each in parents.values() if each.is_final and each.state is not State.COMPLETE
-    ]
+    failed = [each for each in parents if each.is_final and each.state is not State.COMPLETE]
     if failed and new.on_parent_failure is OnParentFailure.CANCEL:
         tx.execute(SQL["stillborn"], (orphaned(failed[0]), job.id))

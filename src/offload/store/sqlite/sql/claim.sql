@@ -54,7 +54,7 @@ ORDER BY priority DESC, run_at, seq
 LIMIT ?
 
 -- name: ready_lanes
--- One seek a lane and queue in which a job waits, and no more leases than there are places.
+-- One seek a lane and queue in which a job waits, however many do.
 WITH RECURSIVE heads(seq) AS (
     SELECT (
         SELECT seq FROM jobs WHERE phase = 'ready' AND lane IS NOT NULL
@@ -68,14 +68,10 @@ WITH RECURSIVE heads(seq) AS (
     )
     FROM heads JOIN jobs USING (seq)
 )
-SELECT jobs.lane, jobs.queue, lanes.interval, lanes.started_at,
-    lanes.max_running - (
-        SELECT count(*) FROM (
-            SELECT 1 FROM jobs AS held
-            WHERE held.state = 'running' AND held.lane IS NOT NULL AND held.lane = jobs.lane
-            LIMIT lanes.max_running
-        )
-    )
+SELECT jobs.lane, jobs.queue, lanes.interval, lanes.started_at, lanes.max_running - (
+    SELECT count(*) FROM jobs AS held
+    WHERE held.state = 'running' AND held.lane IS NOT NULL AND held.lane = jobs.lane
+)
 FROM heads JOIN jobs USING (seq) JOIN lanes ON lanes.name = jobs.lane
 WHERE jobs.queue NOT IN (SELECT paused_queues.name FROM paused_queues)
 
