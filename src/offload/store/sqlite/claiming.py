@@ -1,17 +1,17 @@
 """Which jobs a worker gets: the first of all queues and lanes that are open to it."""
 
+import json
 from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
 
 from offload.core.lane import opens_at
 from offload.store.base import Channel
 from offload.store.sqlite.dependencies import settle
-from offload.store.sqlite.rows import Row
+from offload.store.sqlite.rows import NAMES, Row
 from offload.store.sqlite.statements import SQL
 from offload.store.sqlite.writer import Transaction
 
-Place = tuple[int, int, int]
-"""How jobs stand in line: negative priority, due time, seq."""
+PRIORITY, RUN_AT = NAMES.index("priority"), NAMES.index("run_at")
 
 
 class _All:
@@ -29,7 +29,7 @@ class _Lane:
     free: int | None
     """Places that no running job has; None if there is no such limit."""
     queues: list[str] = field(default_factory=list)
-    line: list[Place] = field(default_factory=list)
+    line: list[Row] = field(default_factory=list)
 
     def places(self, limit: int, now: int) -> int:
         """Return how many of its jobs may start now."""
@@ -49,24 +49,32 @@ class _Lane:
 def claim(
     tx: Transaction, worker: str, queues: Sequence[str] | None, limit: int, now: int
 ) -> tuple[list[Row], int | None]:
-    """Promote what has become due, then take the first; return rows and the next due instant."""
+    """Promote what has become due, then take the first.
+
+    Returns their rows as they were, for `claimed`, and the next due instant.
+    """
     _expire(tx, now)
     wanted: Container[str] = _All() if queues is None else frozenset(queues)
     due = _promote(tx, wanted, now)
     lanes = _lanes(tx, wanted, limit, now)
-    line: list[Place] = []
+    line: list[Row] = []
     for (queue,) in tx.execute(SQL["ready_queues"]):
         if queue in wanted:
             line += tx.execute(SQL["first_ready"], (None, queue, now, limit))
     for lane in lanes:
         line += lane.line[: lane.places(limit, now)]
-    taken = [seq for _, _, seq in sorted(line)[:limit]]
-    rows = tx.each(SQL["claim"], [(worker, now, seq) for seq in taken])
-    if rows:
+    taken = sorted(line, key=_place)[:limit]
+    seqs = [row[-1] for row in taken]
+    if taken:
+        tx.execute(SQL["claim"], {"worker": worker, "now": now, "seqs": json.dumps(seqs)})
         tx.channels.add(Channel.CHANGED)
-    if lanes:
-        due += _started(tx, lanes, frozenset(taken), now)
-    return rows, min(due, default=None)
+    due += _started(tx, lanes, frozenset(seqs), now)
+    return taken, min(due, default=None)
+
+
+def _place(row: Row) -> tuple[int, int, int]:
+    """Return where a job stands in the line."""
+    return -row[PRIORITY], row[RUN_AT], row[-1]
 
 
 def _expire(tx: Transaction, now: int) -> None:
@@ -103,7 +111,7 @@ def _lanes(tx: Transaction, wanted: Container[str], limit: int, now: int) -> lis
         most = lane.places(limit, now) + 1
         for queue in lane.queues:
             lane.line += tx.execute(SQL["first_ready"], (lane.name, queue, now, most))
-        lane.line.sort()
+        lane.line.sort(key=_place)
     return list(found.values())
 
 
@@ -111,7 +119,7 @@ def _started(tx: Transaction, lanes: Sequence[_Lane], taken: Container[int], now
     """Record the starts in the lanes, and return when time opens them again."""
     opening = []
     for lane in lanes:
-        count = sum(seq in taken for _, _, seq in lane.line)
+        count = sum(row[-1] in taken for row in lane.line)
         if count:
             tx.execute(SQL["start_in_lane"], (now, lane.name))
         opens = lane.opens_next(count, now)

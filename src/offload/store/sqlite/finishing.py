@@ -2,12 +2,10 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from itertools import groupby
-from typing import Any
+from typing import NamedTuple
 
 from offload.core.records import Finish, Report
-from offload.core.states import Move, State, target
+from offload.core.states import FINAL, Move, State, target
 from offload.store.base import Channel
 from offload.store.sqlite.dependencies import settle, waited_for
 from offload.store.sqlite.rows import text
@@ -15,98 +13,99 @@ from offload.store.sqlite.statements import SQL
 from offload.store.sqlite.writer import Transaction
 
 
-@dataclass(slots=True)
-class _Ended:
-    """What a batch brought about, to be acted on once."""
+class _Run(NamedTuple):
+    """A running job, as the fence lets an ending through to it."""
 
-    seqs: list[int] = field(default_factory=list)
-    lanes: set[str] = field(default_factory=set)
+    id: str
+    lease: int
+    seq: int
+    attempt: int
+    run_at: int
+    started_at: int
+    cancel_requested: int
+    lane: str | None
+
+    @property
+    def waited(self) -> float:
+        """Seconds from the due time to the claim."""
+        return (self.started_at - self.run_at) / 1000
+
+
+End = tuple[_Run, Finish, Move]
+"""A run, the ending that was asked for, and the move that it comes to."""
 
 
 def finish(tx: Transaction, finishes: Sequence[Finish], now: int) -> list[bool]:
     """Apply each ending that its fence lets through; then see who waited for these ends."""
-    answers: list[bool] = []
-    ended = _Ended()
-    # Two endings of one job may be in a batch: the order stays, whatever is done in bulk.
-    for completed, batch in groupby(finishes, lambda finish: finish.move is Move.COMPLETE):
-        if completed:
-            answers += _complete(tx, list(batch), ended, now)
-        else:
-            answers += [_finish_one(tx, each, ended, now) for each in batch]
-    if True in answers:
+    ids = json.dumps([each.job_id for each in finishes])
+    found = map(_Run._make, tx.execute(SQL["running"], (ids,)))
+    runs = {(run.id, run.lease): run for run in found}
+    # Of two endings under one lease, the first takes the run.
+    taken = [(runs.pop((each.job_id, each.lease), None), each) for each in finishes]
+    ends = [(run, each, _move(run, each)) for run, each in taken if run is not None]
+    if ends:
         tx.channels.add(Channel.CHANGED)
-    for seq in waited_for(tx, ended.seqs):
-        settle(tx, [seq], now)
-    _free_places(tx, ended.lanes)
-    return answers
+        _record(tx, ends, now)
+        _apply(tx, ends, now)
+        _follow(tx, ends, now)
+    return [run is not None for run, _ in taken]
 
 
-def _complete(tx: Transaction, finishes: Sequence[Finish], ended: _Ended, now: int) -> list[bool]:
-    measured = [_metric(each, Move.COMPLETE, now) for each in finishes if each.ran is not None]
-    if measured:
-        tx.each(SQL["insert_metric"], measured)
-    rows = tx.each(
-        SQL["complete"], [(each.result, now, each.job_id, each.lease) for each in finishes]
-    )
-    ended.seqs += [seq for seq, _, _, _ in rows]
-    ended.lanes |= {lane for _, _, _, lane in rows if lane is not None}
-    if len(rows) == len(finishes):
-        return [True] * len(rows)
-    applied = {(job_id, lease) for _, job_id, lease, _ in rows}
-    return [_took(applied, (each.job_id, each.lease)) for each in finishes]
+def _move(run: _Run, finish: Finish) -> Move:
+    """Return what becomes of a run: one that was asked to stop does not wait to run again."""
+    again = run.cancel_requested and target(State.RUNNING, finish.move) is State.PENDING
+    return Move.CANCEL if again else finish.move
 
 
-def _took(applied: set[tuple[str, int]], fence: tuple[str, int]) -> bool:
-    """Say whether this ending was applied: of two under one lease, the first."""
-    found = fence in applied
-    applied.discard(fence)
-    return found
+def _record(tx: Transaction, ends: Sequence[End], now: int) -> None:
+    """Keep the metrics and the errors of these ends."""
+    metrics = [
+        (run.seq, run.attempt, move.value, run.waited, asked.ran, asked.memory, now)
+        for run, asked, move in ends
+        if asked.ran is not None
+    ]
+    errors = [
+        (run.seq, run.attempt, failure.type, failure.message, failure.traceback, now)
+        for run, asked, _ in ends
+        if (failure := asked.failure) is not None and asked.move is not Move.CANCEL
+    ]
+    tx.each(SQL["insert_metric"], metrics)
+    tx.each(SQL["insert_error"], errors)
 
 
-def _metric(finish: Finish, move: Move, now: int) -> tuple[Any, ...]:
-    return move.value, finish.ran, finish.memory, now, finish.job_id, finish.lease
+def _apply(tx: Transaction, ends: Sequence[End], now: int) -> None:
+    complete = [(asked.result, now, run.seq) for run, asked, move in ends if move is Move.COMPLETE]
+    tx.each(SQL["complete"], complete)
+    if len(complete) == len(ends):
+        return
+    for run, asked, move in ends:
+        if move is not Move.COMPLETE:
+            _apply_one(tx, run, asked if move is asked.move else asked.stopped(), now)
 
 
-def _finish_one(tx: Transaction, finish: Finish, ended: _Ended, now: int) -> bool:
-    rows = tx.execute(SQL["running"], (finish.job_id, finish.lease))
-    if not rows:
-        return False
-    [(seq, stop, attempt, run_at, lane)] = rows
+def _apply_one(tx: Transaction, run: _Run, finish: Finish, now: int) -> None:
     state = target(State.RUNNING, finish.move)
-    applied = finish
-    if stop and state is State.PENDING:
-        applied, state = finish.stopped(), State.CANCELLED
-    if finish.ran is not None:
-        tx.execute(SQL["insert_metric"], _metric(finish, applied.move, now))
-    values = {"seq": seq, "now": now, "error": applied.error, "crashed": applied.crashed}
-    if state is State.PENDING:
-        _again(tx, applied, values, run_at)
-    else:
+    values = {"seq": run.seq, "now": now, "error": finish.error, "crashed": finish.crashed}
+    if state is not State.PENDING:
         tx.execute(SQL["end"], {**values, "state": str(state)})
-        ended.seqs.append(seq)
-    if lane is not None:
-        ended.lanes.add(lane)
-    if finish.failure is not None and finish.move is not Move.CANCEL:
-        failure = finish.failure
-        error = (failure.type, failure.message, failure.traceback, now)
-        tx.execute(SQL["insert_error"], (seq, attempt, *error))
-    if state is State.DEAD:
-        tx.execute(SQL["insert_dead_letter"], (seq,))
-    return True
-
-
-def _again(tx: Transaction, finish: Finish, values: dict[str, Any], run_at: int) -> None:
+        if state is State.DEAD:
+            tx.execute(SQL["insert_dead_letter"], (run.seq,))
+        return
     # A released job keeps its due time, and with it its place in the line.
     keeps = finish.move is Move.RELEASE and not finish.delay
-    values["run_at"] = run_at if keeps else values["now"] + round(finish.delay * 1000)
+    values["run_at"] = run.run_at if keeps else now + round(finish.delay * 1000)
     tx.execute(SQL["again"], {**values, "release": finish.gives_back_attempt})
     tx.channels.add(Channel.READY)
 
 
-def _free_places(tx: Transaction, lanes: set[str]) -> None:
-    """Tell workers if a job waits for a place that has become free."""
+def _follow(tx: Transaction, ends: Sequence[End], now: int) -> None:
+    """See to those who waited for these ends: dependents, and lanes that have a place again."""
+    over = [run.seq for run, _, move in ends if target(State.RUNNING, move) in FINAL]
+    for seq in waited_for(tx, over):
+        settle(tx, [seq], now)
+    lanes = [run.lane for run, _, _ in ends if run.lane is not None]
     if lanes and Channel.READY not in tx.channels:
-        ((waits,),) = tx.execute(SQL["lane_waits"], (json.dumps(list(lanes)),))
+        ((waits,),) = tx.execute(SQL["lane_waits"], (json.dumps(lanes),))
         if waits:
             tx.channels.add(Channel.READY)
 

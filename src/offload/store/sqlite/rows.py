@@ -23,6 +23,8 @@ COLUMNS = (
 JOB = ", ".join(COLUMNS)
 SCHEDULE = ", ".join(field.name for field in fields(Schedule))
 
+WIDTH = len(NAMES)
+
 STATES = {str(state): state for state in State}
 
 # Each field of a frozen dataclass is set by a call. A twin that is not frozen takes a row four
@@ -38,16 +40,37 @@ def _retry(max_retries: int, backoff: float, max_delay: float, delays: str | Non
 
 def job_of(row: Row) -> Job:
     """Return the job of a row that was selected as `JOB`; further columns are ignored."""
-    job = _Loose(*row[: len(NAMES)])
+    return _sealed(_loose(row))
+
+
+def claimed(row: Row, worker: str, now: int) -> Job:
+    """Return the job of a row as the statement `claim` changes it."""
+    job = _loose(row)
+    job.state = State.RUNNING
+    job.worker = worker
+    job.started_at = now
+    job.attempt += 1
+    job.lease += 1
+    job.version += 1
+    job.progress = job.message = job.data = None
+    return _sealed(job)
+
+
+def _loose(row: Row) -> Any:
+    job = _Loose(*row[:WIDTH])
     job.state = STATES[job.state]
-    job.retry = _retry(job.retry, *row[len(NAMES) : len(COLUMNS)])
+    job.retry = _retry(job.retry, *row[WIDTH : WIDTH + 3])
     job.cancel_requested = job.cancel_requested == 1
     job.tags = () if job.tags is None else tuple(json.loads(job.tags))
     if job.metadata is not None:
         job.metadata = json.loads(job.metadata)
+    return job
+
+
+def _sealed(job: Any) -> Job:
     job.__class__ = Job
-    found: Job = job
-    return found
+    sealed: Job = job
+    return sealed
 
 
 NO_KEY = (None, None, None, None)

@@ -24,7 +24,7 @@ from offload.store.sqlite.claiming import claim
 from offload.store.sqlite.enqueueing import prepared, refusable
 from offload.store.sqlite.finishing import finish, report
 from offload.store.sqlite.reading import Reading
-from offload.store.sqlite.rows import Row, job_of
+from offload.store.sqlite.rows import Row, claimed
 from offload.store.sqlite.statements import SQL
 from offload.store.sqlite.ticket import Ticket
 from offload.store.sqlite.writer import Transaction, Writer
@@ -133,7 +133,7 @@ class SQLiteStore(Reading):
         now = self._clock.now()
         rows, due = await self._write(lambda tx: claim(tx, worker, queues, limit, now))
         next_due = None if due is None else max(0.0, (due - now) / 1000)
-        return Claim([job_of(row) for row in rows], next_due)
+        return Claim([claimed(row, worker, now) for row in rows], next_due)
 
     async def heartbeat(self, beat: Beat) -> list[Held]:
         """Record the beat and read what the worker holds, in one transaction."""

@@ -48,7 +48,7 @@ SELECT name FROM names
 WHERE name IS NOT NULL AND name NOT IN (SELECT paused_queues.name FROM paused_queues)
 
 -- name: first_ready
-SELECT -priority, run_at, seq FROM jobs
+SELECT {job}, seq FROM jobs
 WHERE phase = 'ready' AND lane IS ? AND queue = ? AND (expires_at IS NULL OR expires_at > ?)
 ORDER BY priority DESC, run_at, seq
 LIMIT ?
@@ -79,9 +79,10 @@ WHERE jobs.queue NOT IN (SELECT paused_queues.name FROM paused_queues)
 UPDATE lanes SET started_at = ? WHERE name = ?
 
 -- name: claim
+-- What it changes is changed in the rows that were read by `claimed`: RETURNING them is dearer
+-- than all the rest of the claim.
 UPDATE jobs
-SET state = 'running', phase = NULL, worker = ?, attempt = attempt + 1, lease = lease + 1,
-    started_at = ?, progress = NULL, message = NULL, data = NULL,
+SET state = 'running', phase = NULL, worker = :worker, attempt = attempt + 1, lease = lease + 1,
+    started_at = :now, progress = NULL, message = NULL, data = NULL,
     held_key = iif(key_scope = 'pending', NULL, held_key), version = version + 1
-WHERE seq = ?
-RETURNING {job}
+WHERE seq IN (SELECT value FROM json_each(:seqs))

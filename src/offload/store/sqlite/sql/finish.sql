@@ -1,15 +1,16 @@
+-- name: running
+-- The fence: what is not found here, under its newest lease, is not touched. Nobody else can
+-- write before the transaction ends. RETURNING from each update would be dearer.
+SELECT id, lease, seq, attempt, run_at, started_at, cancel_requested, lane FROM jobs
+WHERE id IN (SELECT value FROM json_each(?)) AND state = 'running'
+
 -- name: complete
--- Result and state in one statement: success is never seen without its result. Fenced: only
--- the claim that is still running may report. A key that is held for a window stays held.
+-- Result and state in one statement: success is never seen without its result. A key that is
+-- held for a window stays held.
 UPDATE jobs
 SET state = 'complete', result = ?, progress = 100, error = NULL, worker = NULL,
     finished_at = ?, held_key = iif(key_until IS NULL, NULL, held_key), version = version + 1
-WHERE id = ? AND lease = ? AND state = 'running'
-RETURNING seq, id, lease, lane
-
--- name: running
-SELECT seq, cancel_requested, attempt, run_at, lane FROM jobs
-WHERE id = ? AND lease = ? AND state = 'running'
+WHERE seq = ?
 
 -- name: again
 UPDATE jobs
@@ -31,8 +32,7 @@ VALUES (?, ?, ?, ?, ?, ?)
 
 -- name: insert_metric
 INSERT INTO job_metrics (job, attempt, move, wait, ran, memory, recorded_at)
-SELECT seq, attempt, ?, (started_at - run_at) / 1000.0, ?, ?, ? FROM jobs
-WHERE id = ? AND lease = ? AND state = 'running'
+VALUES (?, ?, ?, ?, ?, ?, ?)
 
 -- name: insert_dead_letter
 -- The id may have died before, as a job that was purged since: the newest letter stays.
