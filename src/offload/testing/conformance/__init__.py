@@ -20,14 +20,16 @@ It needs pytest and a plugin that runs `async def` tests and fixtures, such as a
 `pytest.register_assert_rewrite("offload.testing.conformance")` first for readable failures.
 """
 
+from offload.testing.conformance.dependencies import Feeding, Orphans, Waiting
 from offload.testing.conformance.ending import Cancelling, Ending
 from offload.testing.conformance.enqueueing import Enqueueing
 from offload.testing.conformance.fencing import Fencing
 from offload.testing.conformance.hot import Claiming
-from offload.testing.conformance.housekeeping import Housekeeping, RetryingDead
+from offload.testing.conformance.housekeeping import Housekeeping
 from offload.testing.conformance.liveness import Liveness
 from offload.testing.conformance.reading import Reading, Versions
-from offload.testing.conformance.unique import Unique
+from offload.testing.conformance.repeating import Replaying, RetryingDead
+from offload.testing.conformance.unique import Scopes, Unique
 from offload.testing.conformance.waking import Waking
 
 __all__ = ["Conformance"]
@@ -37,10 +39,15 @@ class Conformance(
     Enqueueing,
     Claiming,
     Unique,
+    Scopes,
+    Waiting,
+    Orphans,
+    Feeding,
     Fencing,
     Ending,
     Cancelling,
     RetryingDead,
+    Replaying,
     Housekeeping,
     Liveness,
     Reading,
