@@ -18,7 +18,9 @@
     + JobFailed
       - JobDead
     + JobCancelled
-    + JobNotFound              unknown, or purged
+    + JobNotFound              the id is unknown
+      - JobPurged              it was there, and is gone
+    + JobNotEnded              it is still pending or running
   x NoCurrentJob               `current_job` was used outside a task
   x Abort, Retry               raised *by* a task to say how its attempt ends
   x LeaseLost, JobTimeout, CancelRequested   raised *into* a task
@@ -115,6 +117,14 @@ class JobCancelled(JobError):
 
 class JobNotFound(JobError):
     """No such job: the id is unknown, or the job was purged."""
+
+
+class JobPurged(JobNotFound):
+    """The job was there and is gone: its time to live was over, or somebody purged it."""
+
+
+class JobNotEnded(JobError):
+    """The job is still pending or running, and only one that has ended can be repeated."""
 
 
 class NoCurrentJob(OffloadError, RuntimeError):
