@@ -18,8 +18,11 @@ from offload.core.errors import (
 )
 from offload.core.job import Job, NewJob
 from offload.core.options import DEFAULT_QUEUE, EXECUTORS, SECONDS, Options
+from offload.core.unique import UniqueKey
 from offload.tasks.handle import JobHandle
+from offload.tasks.hooks import Hooks
 from offload.tasks.ids import new_id
+from offload.tasks.limits import Limits
 from offload.tasks.ports import Jobs
 
 P = ParamSpec("P")
@@ -42,6 +45,9 @@ class Task(Generic[P, Call, R]):
         name: str | None = None,
         options: Options | None = None,
         executor: str | None = None,
+        retry_on: tuple[type[BaseException], ...] | None = None,
+        no_retry_on: tuple[type[BaseException], ...] = (),
+        limits: Limits | None = None,
     ) -> None:
         """Make a task of `function`.
 
@@ -52,6 +58,14 @@ class Task(Generic[P, Call, R]):
         self.name = name or default_name(function)
         self.options = options or Options()
         self.executor = executor_of(function, executor)
+        self.retry_on = retry_on
+        self.no_retry_on = no_retry_on
+        self.limits = limits
+        self.hooks = Hooks()
+        if limits is not None and self.executor != "process":
+            raise TaskDefinitionError(
+                f"{self.name}: only a process can be limited: add executor='process' to limits="
+            )
         self.signature = Signature(function, self.name)
         self.__doc__ = function.__doc__
         self.__name__ = getattr(function, "__name__", self.name)
@@ -158,7 +172,7 @@ class Task(Generic[P, Call, R]):
             timeout=chosen.timeout,
             expires=chosen.expires,
             result_ttl=chosen.result_ttl,
-            unique_key=unique_key,
+            unique=None if unique_key is None else UniqueKey(unique_key),
             metadata=_plain(metadata, self.name),
             tags=tuple(tags),
         )
