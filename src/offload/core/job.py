@@ -176,3 +176,8 @@ def fed(payload: bytes, inputs: Inputs, results: Sequence[bytes]) -> bytes:
     first = b"[" + b",".join(results) + b"]" if inputs is Inputs.LIST else results[0]
     rest = payload.removeprefix(b"[[")
     return b"[[" + first + (b"" if rest.startswith(b"]") else b",") + rest
+
+
+def orphaned(parent: Job) -> str:
+    """Return the error of a job that was cancelled because this parent has no result."""
+    return f"dependency {parent.id} {parent.state}"

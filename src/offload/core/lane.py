@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from math import ceil
 
 from offload.core.errors import ConfigurationError
 
@@ -22,6 +23,11 @@ class Lane:
     max_running: int | None = None
     """How many may run at once; a place is free again as soon as its job is not running."""
 
+    @property
+    def limited(self) -> bool:
+        """Whether this says anything of the lane's limits, and so replaces both."""
+        return self.interval is not None or self.max_running is not None
+
 
 def interval_of(rate: str) -> float:
     """Return the seconds between two starts for a rate such as "10/s", "100/m" or "5/h".
@@ -35,3 +41,13 @@ def interval_of(rate: str) -> float:
             f"rate_limit={rate!r}: write a number, a slash and one of s, m, h, d, as in '10/s'"
         )
     return UNITS[found[2]] / int(found[1])
+
+
+def opens_at(interval: float | None, last_start: int | None, now: int) -> int:
+    """Return the instant from which on a lane may start a job, as far as `interval` decides.
+
+    A last start that lies ahead was before the clock was set back: it closes nothing.
+    """
+    if interval is None or last_start is None or last_start > now:
+        return now
+    return last_start + ceil(interval * 1000)

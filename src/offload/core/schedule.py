@@ -1,10 +1,10 @@
 """Periodic tasks: what is due is decided in `offload.cron`, what has fired by the store."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 
-from offload.core.job import NewJob
+from offload.core.job import Job, NewJob
 
 
 class CatchUp(StrEnum):
@@ -77,3 +77,41 @@ class Fire:
     next_at: int
     jobs: tuple[NewJob, ...] = ()
     """For this tick and the missed ones that are caught up on; empty for ticks that are dropped."""
+
+
+def redefined(there: Schedule, defined: Schedule) -> Schedule:
+    """Return what is stored when a program defines a schedule that is there already."""
+    if defined.edited:
+        return defined
+    if there.edited:
+        return there
+    same_ticks = (there.trigger, there.tz) == (defined.trigger, defined.tz)
+    return replace(
+        defined,
+        next_at=there.next_at if same_ticks else defined.next_at,
+        paused=there.paused,
+        last_at=there.last_at,
+        last_job=there.last_job,
+    )
+
+
+def edited(there: Schedule, edit: Edit) -> Schedule:
+    """Return the schedule with the changes."""
+    changes = {name: getattr(edit, name) for name in (field.name for field in fields(edit))}
+    changes = {name: value for name, value in changes.items() if value is not None}
+    return replace(there, edited=there.edited or bool(changes.keys() - {"paused"}), **changes)
+
+
+def admitted(schedule: Schedule, fire: Fire, *, busy: bool) -> tuple[NewJob, ...]:
+    """Return which jobs of a tick are enqueued; `busy`: one of the schedule has not ended yet."""
+    if schedule.overlap is Overlap.ALLOW:
+        return fire.jobs
+    return () if busy else fire.jobs[-1:]
+
+
+def fired(schedule: Schedule, fire: Fire, asked: Sequence[NewJob], jobs: Sequence[Job]) -> Schedule:
+    """Return the schedule after a tick for which `asked` was enqueued, and answered with `jobs`."""
+    if not jobs:
+        return replace(schedule, next_at=fire.next_at)
+    last_at = fire.tick if asked[-1].tick is None else asked[-1].tick
+    return replace(schedule, next_at=fire.next_at, last_at=last_at, last_job=jobs[-1].id)

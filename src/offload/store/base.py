@@ -154,18 +154,20 @@ class Store(Protocol):
     # --- hot -----------------------------------------------------------------------------
 
     async def enqueue(self, jobs: Sequence[NewJob]) -> list[Job]:
-        """Store the jobs, all or none, durably, and return each in order.
+        """Store the jobs, all or none, durably, and return each in order, as all of them left it.
 
         A job whose id is already stored is not stored again: the job that is there is returned,
         so a repeated enqueue gives exactly one job. One whose unique key is held, also by an
-        earlier job of the batch, is dealt with as its `OnConflict` says. A key of scope PENDING
+        earlier job of the batch, is dealt with as its `OnConflict` says; a holder that is replaced
+        ends as `cancel` would end it. A key of scope PENDING
         is free from the first claim on, for good; one of RUNNING from the job's end; one of
         WINDOW when its seconds are over, and not before.
 
         A job with parents is blocked until all of them have ended, and is then due at its own
-        time. If a parent has ended, or ends, without a result, `on_parent_failure` decides; a
-        job cancelled for that has the error "dependency <parent's id> <its state>", and
-        cascades. `Inputs` are put into the payload as soon as the last parent has ended (a
+        time. A parent before it in the batch that was answered with another job stands for that
+        one. If a parent has ended, or ends, without a result, `on_parent_failure` decides; a
+        job cancelled for that has the error `orphaned(parent)`, and cascades, a generation after
+        the other. `Inputs` are put into the payload as soon as the last parent has ended (a
         parent without a result gives `null`).
 
         A job's lane gets the limits of the newest job that has any.
@@ -239,10 +241,12 @@ class Store(Protocol):
         """Remove finished jobs with all that is kept of them, dead letters, and old records.
 
         Ages are in seconds since the end; None removes nothing of that kind. A job's own
-        `result_ttl` comes before `jobs_older_than` and is always obeyed. With a job go its
-        errors, logs, parts, metrics, its dependencies and the record of its repeats; its dead
-        letter does not. At most `limit` of each kind, so that one call stays short. Workers that
-        hold nothing and have been silent for `FORGET_WORKERS` seconds past their lease go too.
+        `result_ttl` comes before `jobs_older_than` and is always obeyed. But a job stays while it
+        still holds its unique key, and while a job that depends on it is blocked. With a job go
+        its errors, logs, parts, metrics, the dependencies on both sides of it and the record of
+        its repeats; its dead letter does not. At most `limit` of each kind, so that one call
+        stays short. Workers that hold nothing and have been silent for `FORGET_WORKERS` seconds
+        past their lease go too.
         """
 
     # --- liveness ------------------------------------------------------------------------
