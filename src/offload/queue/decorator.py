@@ -12,6 +12,8 @@ from offload.tasks.task import Task
 P = ParamSpec("P")
 R = TypeVar("R")
 
+OWN = ("limits", "no_retry_on", "retry_on")
+
 
 class TaskDecorator:
     """Makes tasks of functions; a class only because a typed overload needs a `__call__`."""
@@ -29,6 +31,8 @@ class TaskDecorator:
         Raises:
             ConfigurationError: an option is unknown or wrong.
         """
+        own = {name: options[name] for name in OWN if name in options}
+        options = {name: options[name] for name in options if name not in OWN}
         unknown = sorted(set(options) - set(Options.__dataclass_fields__))
         if unknown:
             valid = ", ".join(["executor", "name", *Options.__dataclass_fields__])
@@ -38,6 +42,7 @@ class TaskDecorator:
         self._name = name
         self._executor = executor
         self._options = Options(**options)
+        self._own = own
 
     @overload
     def __call__(
@@ -55,6 +60,7 @@ class TaskDecorator:
             name=self._name,
             options=self._options,
             executor=self._executor,
+            **self._own,
         )
         self._registry.add(task)
         return task

@@ -11,6 +11,7 @@ from offload.core.options import Options
 from offload.core.records import AttemptError, DeadLetter
 from offload.core.states import State
 from offload.queue.decorator import TaskDecorator
+from offload.queue.hooks import HookMethods
 from offload.queue.running import Running, UserLoop, stop_signals
 from offload.store.base import JobFilter, Store, WorkerRow
 from offload.store.loop import IOLoop
@@ -29,7 +30,7 @@ PURGE_AGE = 86_400.0
 """Seconds: what `purge_completed` and `purge_dead` spare if nothing is said."""
 
 
-class Queue:
+class Queue(HookMethods):
     """Tasks and their jobs.
 
     Nothing is opened and no thread started until the first call that needs it. Every method
