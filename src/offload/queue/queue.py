@@ -9,6 +9,7 @@ from offload.core.errors import ConfigurationError
 from offload.core.options import QueueOptions, TaskOptions, check, checked
 from offload.queue.decorator import TaskDecorator
 from offload.queue.enqueueing import Enqueueing
+from offload.queue.hooks import HookMethods
 from offload.queue.inspection import Inspection
 from offload.queue.operating import Operating
 from offload.queue.working import Working
@@ -24,7 +25,7 @@ R = TypeVar("R")
 DEFAULT_PATH = ".offload/offload.db"
 
 
-class Queue(Enqueueing, Inspection, Operating, Working):
+class Queue(Enqueueing, Inspection, Operating, Working, HookMethods):
     """Tasks and their jobs.
 
     Nothing is opened and no thread started until the first call that needs it. Every method

@@ -18,6 +18,8 @@ from offload.tasks.definition import (
 )
 from offload.tasks.draft import BatchOptions, CallOptions, Draft
 from offload.tasks.handle import JobHandle
+from offload.tasks.hooks import Hooks
+from offload.tasks.limits import Limits
 from offload.tasks.ports import Jobs
 
 P = ParamSpec("P")
@@ -55,7 +57,8 @@ class Task(Generic[P, Call, R]):
         self.executor = executor_of(function, options)
         self.retry_on = error_types(options.get("retry_on"))
         self.no_retry_on = error_types(options.get("no_retry_on")) or ()
-        self.limits = options.get("limits")
+        self.limits = cast("Limits | None", options.get("limits"))
+        self.hooks = Hooks()
         self.lane = lane_of(self.name, options)
         check_keys(function, options)
         self.signature = Signature(function, self.name)
