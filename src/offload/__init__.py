@@ -12,11 +12,13 @@ from offload.core.errors import (
     JobNotFound,
     JobTimeout,
     LeaseLost,
+    LimitExceeded,
     NoCurrentJob,
     OffloadError,
     PayloadError,
     PayloadTooLarge,
     Retry,
+    Snooze,
     StoreCorrupted,
     StoreError,
     StoreFull,
@@ -28,6 +30,8 @@ from offload.core.errors import (
 from offload.queue import Queue
 from offload.tasks.context import JobContext, current_job
 from offload.tasks.handle import JobHandle
+from offload.tasks.hooks import JobEvent
+from offload.tasks.limits import Limits
 from offload.tasks.task import Task
 
 __all__ = [
@@ -39,17 +43,21 @@ __all__ = [
     "JobContext",
     "JobDead",
     "JobError",
+    "JobEvent",
     "JobFailed",
     "JobHandle",
     "JobNotFound",
     "JobTimeout",
     "LeaseLost",
+    "LimitExceeded",
+    "Limits",
     "NoCurrentJob",
     "OffloadError",
     "PayloadError",
     "PayloadTooLarge",
     "Queue",
     "Retry",
+    "Snooze",
     "StoreCorrupted",
     "StoreError",
     "StoreFull",

@@ -4,6 +4,7 @@
   x ConfigurationError         a wrong option, named with its valid values
     + TaskDefinitionError      the task cannot be defined like this
   x TaskNotRegistered          nothing by that name is known here
+  x ScheduleNotFound           no periodic task has that name
   x PayloadError               arguments or a result that cannot be carried
     + ArgumentError            they do not fit the task's signature
     + PayloadTooLarge
@@ -18,10 +19,13 @@
     + JobFailed
       - JobDead
     + JobCancelled
-    + JobNotFound              unknown, or purged
+    + JobNotFound              the id is unknown
+      - JobPurged              it was there, and is gone
+    + JobNotEnded              it is still pending or running
+  x LockLost                   a lock could not be extended in time; others may hold it
   x NoCurrentJob               `current_job` was used outside a task
-  x Abort, Retry               raised *by* a task to say how its attempt ends
-  x LeaseLost, JobTimeout, CancelRequested   raised *into* a task
+  x Abort, Retry, Snooze       raised *by* a task to say how its attempt ends
+  x LeaseLost, JobTimeout, CancelRequested, LimitExceeded   raised *into* a task
 
 Waiting too long raises the built-in `TimeoutError`, as `asyncio` and `concurrent.futures` do.
 """
@@ -43,6 +47,10 @@ class TaskDefinitionError(ConfigurationError):
 
 class TaskNotRegistered(OffloadError, LookupError):
     """No task of that name is known in this process: import the module that defines it first."""
+
+
+class ScheduleNotFound(OffloadError, LookupError):
+    """No schedule of that name is stored."""
 
 
 class PayloadError(OffloadError, ValueError):
@@ -117,6 +125,18 @@ class JobNotFound(JobError):
     """No such job: the id is unknown, or the job was purged."""
 
 
+class JobPurged(JobNotFound):
+    """The job was there and is gone: its time to live was over, or somebody purged it."""
+
+
+class JobNotEnded(JobError):
+    """The job is still pending or running, and only one that has ended can be repeated."""
+
+
+class LockLost(OffloadError):
+    """A lock was not extended in time: somebody else may have held it, or hold it now."""
+
+
 class NoCurrentJob(OffloadError, RuntimeError):
     """`current_job` was used outside a running task."""
 
@@ -143,6 +163,24 @@ class Retry(OffloadError):
         self.delay = delay
 
 
+class Snooze(OffloadError):
+    """Raise it in a task to give the job back: `raise Snooze(60)`. It uses no attempt.
+
+    The job is due again after `delay` seconds. Nothing limits how often a job does this.
+    """
+
+    def __init__(self, delay: float, reason: str = "snoozed") -> None:
+        """Remember the delay in seconds.
+
+        Raises:
+            ConfigurationError: it is not above 0, or no number.
+        """
+        if not 0 < delay < inf:
+            raise ConfigurationError(f"delay={delay!r}: must be a number of seconds above 0")
+        super().__init__(reason)
+        self.delay = delay
+
+
 class JobTimeout(OffloadError):
     """Raised into a task that has run longer than its `timeout`."""
 
@@ -153,3 +191,7 @@ class CancelRequested(OffloadError):
 
 class LeaseLost(OffloadError):
     """This run no longer owns its job: another worker has taken it over, reports are refused."""
+
+
+class LimitExceeded(OffloadError):
+    """Raised into a task that used more than its `limits` allow; the message says which."""

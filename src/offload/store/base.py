@@ -39,6 +39,10 @@ class Channel(StrEnum):
     """A job made progress or ended."""
     CONTROL = "control"
     """A running job was asked to stop."""
+    SCHEDULES = "schedules"
+    """A schedule was put, changed or removed; that one has fired moves nothing."""
+    LOCKS = "locks"
+    """Somebody let go of a lock; that its time is over moves nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +158,9 @@ class Store(Protocol):
 
     async def close(self) -> None:
         """Finish what was accepted and let go of everything. Twice is once."""
+
+    async def now(self) -> int:
+        """Return the wall clock by which this store judges what is due."""
 
     # --- hot -----------------------------------------------------------------------------
 
@@ -275,7 +282,10 @@ class Store(Protocol):
         """Return all schedules, by name."""
 
     async def edit_schedule(self, name: str, edit: Edit) -> Schedule | None:
-        """Change a schedule; None if there is none. All but a pause marks it as edited."""
+        """Change a schedule; None if there is none.
+
+        All but `paused` and `next_at` marks it as edited.
+        """
 
     async def delete_schedule(self, name: str) -> bool:
         """Remove a schedule; its jobs stay."""
