@@ -26,9 +26,13 @@ from offload.testing.conformance.enqueueing import Enqueueing
 from offload.testing.conformance.fencing import Fencing
 from offload.testing.conformance.hot import Claiming
 from offload.testing.conformance.housekeeping import Housekeeping
+from offload.testing.conformance.lanes import Intervals, Pausing, Places
 from offload.testing.conformance.liveness import Liveness
+from offload.testing.conformance.locks import Locking
 from offload.testing.conformance.reading import Reading, Versions
 from offload.testing.conformance.repeating import Replaying, RetryingDead
+from offload.testing.conformance.reporting import Logs, Metrics, Parts, Reporting
+from offload.testing.conformance.schedules import Defining, Firing
 from offload.testing.conformance.unique import Scopes, Unique
 from offload.testing.conformance.waking import Waking
 
@@ -43,13 +47,23 @@ class Conformance(
     Waiting,
     Orphans,
     Feeding,
+    Places,
+    Intervals,
+    Pausing,
     Fencing,
     Ending,
     Cancelling,
+    Reporting,
+    Parts,
+    Logs,
+    Metrics,
     RetryingDead,
     Replaying,
     Housekeeping,
     Liveness,
+    Defining,
+    Firing,
+    Locking,
     Reading,
     Versions,
     Waking,
