@@ -13,11 +13,13 @@ from bench.tasks import Clock
 from offload.store.sqlite import connection
 
 INSERT = """INSERT INTO jobs (id, task, queue, state, phase, payload, priority, run_at, created_at,
-    max_retries, backoff, max_retry_delay)
-    VALUES (?, 'noop', 'default', 'pending', 'ready', x'5B5B5D2C7B7D5D', 0, 0, 0, 3, 1.0, 300.0)"""
+    max_retries, backoff, max_retry_delay, on_parent_failure, inputs)
+    VALUES (?, 'noop', 'default', 'pending', 'ready', x'5B5B5D2C7B7D5D', 0, 0, 0, 3, 1.0, 300.0,
+        'cancel', 'none')"""
 CLAIM = """UPDATE jobs SET state = 'running', phase = NULL, worker = 'raw', attempt = attempt + 1,
     lease = lease + 1, started_at = 0, version = version + 1
-    WHERE seq IN (SELECT seq FROM jobs WHERE phase = 'ready' AND queue = 'default'
+    WHERE seq IN (
+        SELECT seq FROM jobs WHERE phase = 'ready' AND lane IS NULL AND queue = 'default'
         ORDER BY priority DESC, run_at, seq LIMIT 256)
     RETURNING id, lease, payload"""
 FINISH = """UPDATE jobs SET state = 'complete', result = ?, progress = 100, worker = NULL,
