@@ -112,7 +112,10 @@ class QueueRow:
 
 @dataclass(frozen=True, slots=True)
 class JobFilter:
-    """Which jobs to search for; newest first, `before` is the last id of the page before."""
+    """Which jobs to search for; newest first, `before` is the last id of the page before.
+
+    If that job is gone, the page begins with the job of the next lower id: ids rise with time.
+    """
 
     states: tuple[State, ...] = ()
     task: str | None = None
