@@ -15,6 +15,6 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def queue(path: Path) -> Iterator[Queue]:
-    queue = Queue(db_path=str(path))
+    queue = Queue("memory://")
     yield queue
     queue.close()

@@ -46,6 +46,10 @@ class Client:
 
     async def call(self, operation: Callable[[Store], Awaitable[T]]) -> T:
         """Do something with the open store, from whatever loop this is."""
+        return await self.call_on_loop(operation)
+
+    async def call_on_loop(self, operation: Callable[[Store], Awaitable[T]]) -> T:
+        """Do something that needs the store's own loop: it waits for news, or does much at once."""
         return await self.loop.arun(self._call(operation))
 
     async def _call(self, operation: Callable[[Store], Awaitable[T]]) -> T:
@@ -74,7 +78,7 @@ class Client:
 
     async def wait(self, job_id: str, timeout: float | None) -> Job | None:
         """Return the job once it is final, None if it is not there."""
-        return await self.call(lambda _: self._wait(job_id, timeout))
+        return await self.call_on_loop(lambda _: self._wait(job_id, timeout))
 
     async def _wait(self, job_id: str, limit: float | None) -> Job | None:
         subscription = await self._watcher.subscribe(job_id)
@@ -92,7 +96,7 @@ class Client:
 
     async def watch(self, job_id: str, interval: float) -> AsyncGenerator[Job, None]:
         """Yield the job now and on every change, until it is final or gone."""
-        subscription = await self.call(lambda _: self._watcher.subscribe(job_id))
+        subscription = await self.call_on_loop(lambda _: self._watcher.subscribe(job_id))
         try:
             while (job := await self.loop.arun(subscription.next())) is not None:
                 yield job
@@ -110,14 +114,15 @@ class Client:
             JobPurged: it is not there, or not any more.
         """
         async with aclosing(self.watch(job_id, 0.0)) as changes:
-            job = None
+            is_final = False
             async for job in changes:
                 # Read after the job: what a job published is stored before its end.
                 while parts := await self._parts(job_id, after):
                     for part in parts:
                         yield part
                         after = part.id
-        if job is None or not job.is_final:
+                is_final = job.is_final
+        if not is_final:
             raise JobPurged(job_id, "", f"job {job_id} is not there any more: it was purged")
 
     async def _parts(self, job_id: str, after: int) -> list[Part]:

@@ -141,7 +141,7 @@ VALID: dict[str, tuple[str, Callable[[object], bool]]] = {
 }
 """What each option may be, in words for the error message and as a test."""
 
-O = TypeVar("O", bound=Options)  # noqa: E741 - options of either kind
+O = TypeVar("O", bound=QueueOptions)  # noqa: E741 - options of either kind
 
 
 def check(name: str, value: object) -> None:

@@ -126,7 +126,7 @@ class Queue(Enqueueing, Inspection, Operating, Working):
 
         async def nothing(_: Store) -> None: ...
 
-        await self._client.call(nothing)
+        await self._client.call_on_loop(nothing)
 
     def close(self) -> None:
         """Write what was accepted and let go of the store; the next call opens it again."""

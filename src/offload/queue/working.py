@@ -42,7 +42,7 @@ class Working(Base):
             with UserLoop() as loop:
                 running = Running(self.tasks, options, loop)
                 with stop_signals(running.ask_to_stop):
-                    await self._client.call(running.work)
+                    await self._client.call_on_loop(running.work)
 
         asyncio.run(waiting())
 
@@ -67,7 +67,7 @@ class Working(Base):
         running = Running(self.tasks, options, asyncio.get_running_loop())
         signals = stop_signals(running.ask_to_stop) if install_signals else nullcontext()
         with signals:
-            working = asyncio.create_task(self._client.call(running.work))
+            working = asyncio.create_task(self._client.call_on_loop(running.work))
             await running.watch(working, stop or asyncio.Event())
 
     def _worker_options(
@@ -86,4 +86,3 @@ class Working(Base):
             result_ttl=self.result_ttl,
             url=self.store.capabilities.url,
         )
-

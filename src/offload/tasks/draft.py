@@ -30,7 +30,8 @@ class HasId(Protocol):
     """A job, or a handle of one."""
 
     @property
-    def id(self) -> str: ...
+    def id(self) -> str:
+        """Its id."""
 
 
 Parents = str | HasId | Iterable[str | HasId]
@@ -80,6 +81,7 @@ class Draft:
         signature: Signature,
         weaker: Mapping[str, Any],
         said: CallOptions,
+        *,
         lane: Lane | None = None,
         limit_key: Any = None,
     ) -> None:
@@ -99,9 +101,7 @@ class Draft:
         self._limit_key = limit_key
         self._common = _common(task, options)
 
-    def job(
-        self, args: Sequence[Any], kwargs: Mapping[str, Any], feed: Feed = NOTHING
-    ) -> NewJob:
+    def job(self, args: Sequence[Any], kwargs: Mapping[str, Any], feed: Feed = NOTHING) -> NewJob:
         """Return the request for a call; nothing is stored yet.
 
         Raises:

@@ -154,7 +154,7 @@ class Task(Generic[P, Call, R]):
 
     def _draft(self, said: CallOptions) -> Draft:
         key = self.options.get("limit_key")
-        return Draft(self.name, self.signature, self._weaker, said, self.lane, key)
+        return Draft(self.name, self.signature, self._weaker, said, lane=self.lane, limit_key=key)
 
     @cached_property
     def _weaker(self) -> Mapping[str, Any]:
