@@ -15,6 +15,7 @@ from offload.core.errors import StoreError
 from offload.core.job import NewJob
 from offload.core.records import Finish
 from offload.core.states import Move, State
+from offload.core.unique import UniqueKey
 from offload.store.sqlite import SQLiteStore
 
 BUSY = 8
@@ -44,7 +45,7 @@ async def live(store: SQLiteStore) -> None:
     async def producer(name: int) -> None:
         for number in range(10**9):
             job_id = f"{name}-{number}"
-            await store.enqueue([NewJob(job_id, "child", unique_key=job_id)])
+            await store.enqueue([NewJob(job_id, "child", unique=UniqueKey(job_id))])
             say("enqueued", job_id)
 
     async def worker(name: str) -> None:

@@ -8,7 +8,7 @@ sync for all of them.
 import asyncio
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -25,6 +25,8 @@ T = TypeVar("T")
 MOST = 256
 """Operations in one transaction: others want to write too."""
 
+Bindings = dict[str, Any] | tuple[Any, ...]
+
 
 @dataclass(slots=True)
 class Transaction:
@@ -33,9 +35,13 @@ class Transaction:
     connection: apsw.Connection
     channels: set[Channel] = field(default_factory=set)
 
-    def execute(self, sql: str, bindings: dict[str, Any]) -> list[tuple[Any, ...]]:
+    def execute(self, sql: str, bindings: Bindings = ()) -> list[tuple[Any, ...]]:
         """Run one statement to its end and return its rows."""
         return self.connection.execute(sql, bindings).fetchall()
+
+    def each(self, sql: str, rows: Iterable[Bindings]) -> list[tuple[Any, ...]]:
+        """Run one statement for each row of bindings and return the rows of all."""
+        return self.connection.executemany(sql, rows).fetchall()
 
     def insert(self, sql: str, rows: list[tuple[Any, ...]]) -> int:
         """Run one statement for each row and return how many rows came of it."""
@@ -43,7 +49,7 @@ class Transaction:
         self.connection.executemany(sql, rows)
         return self.connection.total_changes() - before
 
-    def changed(self, sql: str, bindings: dict[str, Any], *channels: Channel) -> int:
+    def changed(self, sql: str, bindings: Bindings, *channels: Channel) -> int:
         """Run one statement, return how many rows it changed and wake `channels` if any."""
         self.connection.execute(sql, bindings)
         count = self.connection.changes()
