@@ -5,10 +5,21 @@ from dataclasses import FrozenInstanceError, fields, replace
 import pytest
 from hypothesis import given, strategies as st
 
-from offload.core.job import Job, NewJob, repeated, stored
+from offload.core.job import (
+    Inputs,
+    Job,
+    NewJob,
+    OnParentFailure,
+    fed,
+    orphaned,
+    repeated,
+    stored,
+)
+from offload.core.lane import Lane
 from offload.core.records import Failure, Finish
 from offload.core.retry import RetryPolicy
 from offload.core.states import FINAL, Move, State
+from offload.core.unique import UniqueKey
 
 NOW = 1_700_000_000_000
 
@@ -24,18 +35,27 @@ FULL = NewJob(
     timeout=2.5,
     expires=60.0,
     result_ttl=3.5,
-    unique_key="k",
+    unique=UniqueKey("k"),
+    depends_on=("p",),
+    on_parent_failure=OnParentFailure.RUN,
+    inputs=Inputs.LIST,
+    lane=Lane("l", max_running=1),
     metadata={"n": 1},
     tags=("x",),
     origin="older",
+    schedule="s",
+    tick=NOW,
 )
 NAMES = {field.name for field in fields(NewJob)}
 
 
 def test_all_that_was_asked_for_is_stored() -> None:
     job = stored(FULL, NOW)
-    for name in NAMES - {"delay", "run_at", "expires"}:
+    # What a store needs besides: until when the key is held, whom the job waits for, the limits.
+    beside = {"unique", "depends_on", "on_parent_failure", "inputs", "lane"}
+    for name in NAMES - {"delay", "run_at", "expires"} - beside:
         assert getattr(job, name) == getattr(FULL, name), name
+    assert (job.unique_key, job.lane) == ("k", "l")
     assert (job.created_at, job.run_at, job.expires_at) == (NOW, NOW + 1500, NOW + 60_000)
 
 
@@ -77,9 +97,16 @@ def test_a_repeated_job_is_the_same_request() -> None:
     # Each field of a request is either carried over or left out for a reason: a new one must
     # be put on one of the two sides.
     fresh = {"id": "b", "origin": "a"}
-    left_out = {"delay": 0.0, "run_at": None, "expires": None, "unique_key": None}
-    for name in NAMES - fresh.keys() - left_out.keys():
+    parents = {
+        "depends_on": (),
+        "on_parent_failure": OnParentFailure.CANCEL,
+        "inputs": Inputs.NONE,
+    }
+    ticks = {"schedule": None, "tick": None}
+    left_out = {"delay": 0.0, "run_at": None, "expires": None, "unique": None, **parents, **ticks}
+    for name in NAMES - fresh.keys() - left_out.keys() - {"lane"}:
         assert getattr(again, name) == getattr(FULL, name), name
+    assert again.lane == Lane("l")  # which keeps the limits that it has by now
     for name, value in (fresh | left_out).items():
         assert getattr(again, name) == value, name
 
@@ -119,3 +146,27 @@ def test_only_a_release_gives_back_the_attempt(move: Move) -> None:
 def test_a_cancel_tells_its_reason_without_a_type() -> None:
     failure = Failure("Cancelled", "asked to stop")
     assert Finish("a", 1, Move.CANCEL, failure=failure).error == "asked to stop"
+
+
+@pytest.mark.parametrize(
+    ("inputs", "results", "after"),
+    [
+        (Inputs.NONE, [b"1", b"2"], b'[[9],{"a":0}]'),
+        (Inputs.FIRST, [b"1", b"2"], b'[[1,9],{"a":0}]'),
+        (Inputs.LIST, [b"1", b"null"], b'[[[1,null],9],{"a":0}]'),
+        (Inputs.LIST, [], b'[[9],{"a":0}]'),
+    ],
+)
+def test_results_are_put_in_as_the_first_argument(
+    inputs: Inputs, results: list[bytes], after: bytes
+) -> None:
+    assert fed(b'[[9],{"a":0}]', inputs, results) == after
+
+
+def test_the_only_argument_needs_no_comma() -> None:
+    assert fed(b"[[],{}]", Inputs.FIRST, [b'"x"']) == b'[["x"],{}]'
+
+
+def test_an_orphan_names_its_parent_and_how_that_ended() -> None:
+    parent = replace(stored(NewJob("a", "t"), NOW), state=State.DEAD)
+    assert orphaned(parent) == "dependency a dead"

@@ -85,7 +85,7 @@ def test_zero_backoff_retries_at_once() -> None:
 @pytest.mark.parametrize("field", ["max_retries", "backoff", "max_delay"])
 def test_a_negative_number_is_refused_by_name(field: str) -> None:
     with pytest.raises(ConfigurationError, match=f"{field}=-1: must be 0 or more") as caught:
-        RetryPolicy(**{field: -1})
+        RetryPolicy(**{field: -1})  # type: ignore[arg-type]
     assert isinstance(caught.value, OffloadError | ValueError)
 
 

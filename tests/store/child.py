@@ -11,10 +11,13 @@ import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+import apsw
+
 from offload.core.errors import StoreError
 from offload.core.job import NewJob
 from offload.core.records import Finish
 from offload.core.states import Move, State
+from offload.core.unique import UniqueKey
 from offload.store.sqlite import SQLiteStore
 
 BUSY = 8
@@ -44,7 +47,7 @@ async def live(store: SQLiteStore) -> None:
     async def producer(name: int) -> None:
         for number in range(10**9):
             job_id = f"{name}-{number}"
-            await store.enqueue([NewJob(job_id, "child", unique_key=job_id)])
+            await store.enqueue([NewJob(job_id, "child", unique=UniqueKey(job_id))])
             say("enqueued", job_id)
 
     async def worker(name: str) -> None:
@@ -98,6 +101,17 @@ async def fill(store: SQLiteStore) -> None:
     await store.close()
 
 
+async def hold(store: SQLiteStore) -> None:
+    """Hold the write lock until a line is read."""
+    connection = apsw.Connection(str(store.path))
+    connection.execute("BEGIN IMMEDIATE")
+    say("held")
+    await asyncio.to_thread(sys.stdin.readline)
+    connection.execute("ROLLBACK")
+    connection.close()
+    say("free")
+
+
 async def peep(store: SQLiteStore) -> None:
     """Try to work on a file, as somebody who may only read it."""
     if os.geteuid() == 0:
@@ -114,6 +128,6 @@ async def peep(store: SQLiteStore) -> None:
 
 if __name__ == "__main__":
     deeds: dict[str, Callable[[SQLiteStore], Awaitable[None]]] = {
-        deed.__name__: deed for deed in (follow, live, fall, fill, peep)
+        deed.__name__: deed for deed in (follow, live, fall, fill, hold, peep)
     }
     asyncio.run(deeds[sys.argv[1]](SQLiteStore(Path(sys.argv[2]))))  # type: ignore[arg-type]

@@ -13,6 +13,7 @@ import apsw
 import pytest
 
 from offload.core.states import Move, State
+from offload.core.unique import UniqueKey
 from offload.store.base import Channel
 from offload.store.sqlite import SQLiteStore
 from offload.testing import ManualClock
@@ -145,7 +146,7 @@ class TestTwoStores:
         self, store: SQLiteStore, other: SQLiteStore
     ) -> None:
         for key in ("k1", "k2", "k3"):
-            racers = [put((store, other)[n % 2], f"{key}-{n}", unique_key=key) for n in range(64)]
+            racers = [put((store, other)[n % 2], f"{key}-{n}", unique=UniqueKey(key)) for n in range(64)]
             winners = {job.id for [job] in await asyncio.gather(*racers)}
             assert len(winners) == 1
         assert (await store.stats())[State.PENDING] == 3
@@ -225,7 +226,7 @@ class TestKeeping:
             for move in MOVES:
                 await ended(store, move, move, priority=9, metadata={"n": 1}, tags=("t",))
                 await store.cancel(move)
-            await run(store, "running", unique_key="k")
+            await run(store, "running", unique=UniqueKey("k"))
             await put(store, "waiting")
             await put(store, "later", delay=60.0)
             await beat(store)
@@ -233,7 +234,7 @@ class TestKeeping:
         async with opened(path, clock) as store:
             assert (await everything(store, *names), await store.workers()) == before
             assert await lapsed(store) == set()
-            assert [job.id for job in await put(store, "new", unique_key="k")] == ["running"]
+            assert [job.id for job in await put(store, "new", unique=UniqueKey("k"))] == ["running"]
 
     async def test_a_close_finishes_what_was_accepted(self, path: Path) -> None:
         store = SQLiteStore(path)
@@ -268,7 +269,7 @@ class TestKeeping:
         clock.advance(10)
         await store.prune(jobs_older_than=1)
         connection = apsw.Connection(str(path))
-        for table in ("jobs", "job_errors"):
+        for table in TABLES:
             assert connection.execute(f"SELECT count(*) FROM {table}").get == 0
         connection.close()
 
@@ -277,7 +278,7 @@ UNSEEN = """
     SELECT id, state FROM jobs
     WHERE (state = 'complete') <> (result IS NOT NULL)
         OR (state IN ('dead', 'failed')
-            AND NOT EXISTS (SELECT 1 FROM job_errors WHERE job_id = jobs.id))
+            AND NOT EXISTS (SELECT 1 FROM job_errors WHERE job = jobs.seq))
         OR (state = 'dead') <> EXISTS (SELECT 1 FROM dead_letters WHERE id = jobs.id)
     UNION ALL
     SELECT id, state FROM dead_letters WHERE state <> 'dead'
@@ -350,7 +351,10 @@ IMPOSSIBLE = [
     "UPDATE jobs SET progress = -1 WHERE id = 'running'",
     "UPDATE jobs SET payload = NULL WHERE id = 'pending'",
     "UPDATE jobs SET id = 'running' WHERE id = 'pending'",
-    "UPDATE jobs SET unique_key = 'k' WHERE id = 'pending'",
+    "UPDATE jobs SET held_key = 'k' WHERE id = 'pending'",
+    "UPDATE jobs SET key_scope = 'window' WHERE id = 'pending'",
+    "UPDATE jobs SET blockers = 1 WHERE id = 'pending'",
+    "UPDATE jobs SET phase = 'soon' WHERE id = 'pending'",
     "UPDATE jobs SET run_at = 'soon' WHERE id = 'pending'",
 ]
 
@@ -360,7 +364,7 @@ class TestSchema:
     async def connection(self, path: Path, store: SQLiteStore) -> AsyncIterator[apsw.Connection]:
         await ended(store, "complete", Move.COMPLETE)
         await ended(store, "dead", Move.BURY)
-        await run(store, "running", unique_key="k")
+        await run(store, "running", unique=UniqueKey("k"))
         await put(store, "pending")
         connection = apsw.Connection(str(path))
         yield connection
@@ -375,5 +379,6 @@ class TestSchema:
 
     async def test_a_row_that_can_be_is_not_refused(self, connection: apsw.Connection) -> None:
         connection.execute("UPDATE jobs SET unique_key = 'k' WHERE id = 'complete'")
+        connection.execute("UPDATE jobs SET phase = 'blocked', blockers = 1 WHERE id = 'pending'")
         connection.execute("UPDATE jobs SET progress = 99 WHERE id = 'running'")
         assert connection.changes() == 1

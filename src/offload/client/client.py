@@ -34,10 +34,16 @@ class Client:
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Run one of the async methods for a synchronous caller."""
-        return self.loop.run(coroutine)
+        return self.loop.drive(coroutine)
 
     async def call(self, operation: Callable[[Store], Awaitable[T]]) -> T:
         """Do something with the open store, from whatever loop this is."""
+        if self._opened and self.store.capabilities.any_thread:
+            return await operation(self.store)
+        return await self.call_on_loop(operation)
+
+    async def call_on_loop(self, operation: Callable[[Store], Awaitable[T]]) -> T:
+        """Do something with the open store that waits for news, on the store's own loop."""
         return await self.loop.arun(self._call(operation))
 
     async def _call(self, operation: Callable[[Store], Awaitable[T]]) -> T:
@@ -74,7 +80,7 @@ class Client:
 
     async def wait(self, job_id: str, timeout: float | None) -> Job | None:
         """Return the job once it is final, None if it is not there."""
-        return await self.call(lambda _: self._wait(job_id, timeout))
+        return await self.call_on_loop(lambda _: self._wait(job_id, timeout))
 
     async def _wait(self, job_id: str, limit: float | None) -> Job | None:
         subscription = await self._watcher.subscribe(job_id)
@@ -92,7 +98,7 @@ class Client:
 
     async def watch(self, job_id: str, interval: float) -> AsyncGenerator[Job, None]:
         """Yield the job now and on every change, until it is final or gone."""
-        subscription = await self.call(lambda _: self._watcher.subscribe(job_id))
+        subscription = await self.call_on_loop(lambda _: self._watcher.subscribe(job_id))
         try:
             while (job := await self.loop.arun(subscription.next())) is not None:
                 yield job

@@ -356,7 +356,7 @@ class Queue(HookMethods):
             with UserLoop() as loop:
                 running = Running(self.tasks, options, loop)
                 with stop_signals(running.ask_to_stop):
-                    await self._client.call(running.work)
+                    await self._client.call_on_loop(running.work)
 
         asyncio.run(waiting())
 
@@ -381,7 +381,7 @@ class Queue(HookMethods):
         running = Running(self.tasks, options, asyncio.get_running_loop())
         signals = stop_signals(running.ask_to_stop) if install_signals else nullcontext()
         with signals:
-            working = asyncio.create_task(self._client.call(running.work))
+            working = asyncio.create_task(self._client.call_on_loop(running.work))
             await running.watch(working, stop or asyncio.Event())
 
     def _worker_options(
@@ -406,7 +406,7 @@ class Queue(HookMethods):
 
         async def nothing(_: Store) -> None: ...
 
-        await self._client.call(nothing)
+        await self._client.call_on_loop(nothing)
 
     def close(self) -> None:
         """Write what was accepted and let go of the store; the next call opens it again."""

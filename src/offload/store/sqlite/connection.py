@@ -50,11 +50,17 @@ def migrate(connection: apsw.Connection) -> int:
     """Bring the schema up to date, each script in a transaction of its own; return its number.
 
     Raises:
-        ConfigurationError: the file was written by a newer version of offload.
+        ConfigurationError: the file was written by a newer version of offload, or by one from
+            before the first release.
     """
     known = scripts("offload.store.sqlite.migrations")
     newest = known[-1][0]
     current = schema_version(connection)
+    if 0 < current < known[0][0]:
+        raise ConfigurationError(
+            "the database was made by a pre-release of offload: finish its jobs with that "
+            "version, or start a new file"
+        )
     if current > newest:
         raise ConfigurationError(
             f"the database has schema {current}, this offload knows {newest}: "

@@ -1,83 +1,168 @@
-"""Rows to jobs and back."""
+"""Rows to values and back."""
 
 import json
+from collections.abc import Mapping
+from dataclasses import fields, make_dataclass
+from functools import lru_cache
 from typing import Any
 
-from offload.core.job import Job
-from offload.core.records import AttemptError, Failure
+from offload.core.errors import StoreCorrupted
+from offload.core.job import Job, NewJob
+from offload.core.records import AttemptError, Failure, JobLog, LogLine, Metric, Part, Repeat
 from offload.core.retry import RetryPolicy
-from offload.core.states import State
+from offload.core.schedule import CatchUp, Overlap, Schedule
+from offload.core.states import Move, State
+from offload.core.unique import UniqueKey
 
 Row = tuple[Any, ...]
 
+NAMES = tuple(field.name for field in fields(Job))
 COLUMNS = (
-    "id", "task", "queue", "state", "payload", "priority", "run_at", "created_at",
-    "max_retries", "backoff", "max_retry_delay", "attempt", "lease", "crashes", "version",
-    "worker", "started_at", "finished_at", "timeout", "expires_at", "result_ttl", "progress",
-    "result", "error", "unique_key", "cancel_requested", "metadata", "tags", "origin",
-)  # fmt: skip
-
+    *("max_retries" if name == "retry" else name for name in NAMES),
+    *("backoff", "max_retry_delay", "retry_delays"),
+)
 JOB = ", ".join(COLUMNS)
-JOBS_JOB = ", ".join(f"jobs.{name}" for name in COLUMNS)
+SCHEDULE = ", ".join(field.name for field in fields(Schedule))
+
+WIDTH = len(NAMES)
+
+STATES = {str(state): state for state in State}
+
+# Each field of a frozen dataclass is set by a call. A twin that is not frozen takes a row four
+# times as fast and then becomes a Job, which has the same slots.
+_Loose: Any = make_dataclass("_Loose", [(name, Any) for name in NAMES], slots=True)
+
+
+@lru_cache(maxsize=256)
+def _retry(max_retries: int, backoff: float, max_delay: float, delays: str | None) -> RetryPolicy:
+    waits = () if delays is None else tuple(json.loads(delays))
+    return RetryPolicy(max_retries, backoff, max_delay, waits)
 
 
 def job_of(row: Row) -> Job:
     """Return the job of a row that was selected as `JOB`; further columns are ignored."""
-    return Job(
-        id=row[0],
-        task=row[1],
-        queue=row[2],
-        state=State(row[3]),
-        payload=row[4],
-        priority=row[5],
-        run_at=row[6],
-        created_at=row[7],
-        retry=RetryPolicy(row[8], row[9], row[10]),
-        attempt=row[11],
-        lease=row[12],
-        crashes=row[13],
-        version=row[14],
-        worker=row[15],
-        started_at=row[16],
-        finished_at=row[17],
-        timeout=row[18],
-        expires_at=row[19],
-        result_ttl=row[20],
-        progress=row[21],
-        result=row[22],
-        error=row[23],
-        unique_key=row[24],
-        cancel_requested=bool(row[25]),
-        metadata=None if row[26] is None else json.loads(row[26]),
-        tags=() if row[27] == "[]" else tuple(json.loads(row[27])),
-        origin=row[28],
-    )
+    return _sealed(_loose(row))
 
 
-def new_row(job: Job) -> Row:
-    """Return the bindings of `insert_job`; what a new job has not yet is left to the schema."""
+def claimed(row: Row, worker: str, now: int) -> Job:
+    """Return the job of a row as the statement `claim` changes it."""
+    job = _loose(row)
+    job.state = State.RUNNING
+    job.worker = worker
+    job.started_at = now
+    job.attempt += 1
+    job.lease += 1
+    job.version += 1
+    job.progress = job.message = job.data = None
+    return _sealed(job)
+
+
+def _loose(row: Row) -> Any:
+    job = _Loose(*row[:WIDTH])
+    try:
+        job.state = STATES[job.state]
+        job.retry = _retry(job.retry, *row[WIDTH : WIDTH + 3])
+        job.tags = () if job.tags is None else tuple(json.loads(job.tags))
+        if job.metadata is not None:
+            job.metadata = json.loads(job.metadata)
+    except (KeyError, TypeError, ValueError) as error:
+        raise StoreCorrupted(f"the row of job {job.id!r} is damaged ({error!r})") from error
+    job.cancel_requested = job.cancel_requested == 1
+    return job
+
+
+def _sealed(job: Any) -> Job:
+    job.__class__ = Job
+    sealed: Job = job
+    return sealed
+
+
+NO_KEY = (None, None, None, None)
+
+
+def new_row(new: NewJob, job: Job) -> Row:
+    """Return the bindings of `insert_job` for `new`, which is kept as `job`."""
+    retry = job.retry
+    phase = "blocked" if job.blockers else "ready" if job.run_at <= job.created_at else "later"
     return (
         job.id,
         job.task,
         job.queue,
-        "ready" if job.run_at <= job.created_at else "later",
-        job.payload,
+        job.lane,
+        phase,
         job.priority,
         job.run_at,
         job.created_at,
-        job.retry.max_retries,
-        job.retry.backoff,
-        job.retry.max_delay,
+        job.blockers,
+        retry.max_retries,
+        retry.backoff,
+        retry.max_delay,
+        json.dumps(retry.delays) if retry.delays else None,
         job.timeout,
         job.expires_at,
         job.result_ttl,
-        job.unique_key,
-        None if job.metadata is None else json.dumps(dict(job.metadata)),
-        json.dumps(job.tags) if job.tags else "[]",
+        *(NO_KEY if new.unique is None else _key(new.unique, job.created_at)),
+        new.on_parent_failure.value,
+        new.inputs.value,
+        None if job.metadata is None else text(job.metadata),
+        json.dumps(job.tags) if job.tags else None,
         job.origin,
+        job.schedule,
+        job.tick,
+        job.payload,
     )
+
+
+def _key(unique: UniqueKey, now: int) -> Row:
+    until = None if unique.window is None else now + round(unique.window * 1000)
+    return unique.key, unique.key, unique.scope.value, until
+
+
+def text(value: Mapping[str, object] | None) -> str | None:
+    """Return plain JSON as it is stored."""
+    return None if value is None else json.dumps(dict(value))
 
 
 def error_of(row: Row) -> AttemptError:
     """Return the attempt error of a row of the statement `errors`."""
     return AttemptError(row[0], row[1], row[2], Failure(row[3], row[4], row[5]), row[6])
+
+
+def log_of(row: Row) -> JobLog:
+    """Return the logged line of a row of the statement `logs`."""
+    line = LogLine(row[4], row[5], None if row[6] is None else json.loads(row[6]))
+    return JobLog(row[0], row[1], row[2], row[3], line, row[7])
+
+
+def metric_of(row: Row) -> Metric:
+    """Return the metric of a row of the statement `metrics`."""
+    job_id, task, attempt, move = row[1:5]
+    return Metric(row[0], job_id, task, attempt, Move(move), *row[5:])
+
+
+def part_of(row: Row) -> Part:
+    """Return the partial result of a row of the statement `parts`."""
+    return Part(*row)
+
+
+def repeat_of(row: Row) -> Repeat:
+    """Return the repeat of a row of the statement `repeats`."""
+    return Repeat(*row)
+
+
+def schedule_of(row: Row) -> Schedule:
+    """Return the schedule of a row that was selected as `SCHEDULE`."""
+    values = dict(zip((field.name for field in fields(Schedule)), row, strict=True))
+    values["options"] = None if values["options"] is None else json.loads(values["options"])
+    values["overlap"] = Overlap(values["overlap"])
+    values["catch_up"] = CatchUp(values["catch_up"])
+    values["paused"] = bool(values["paused"])
+    values["edited"] = bool(values["edited"])
+    return Schedule(**values)
+
+
+def schedule_row(schedule: Schedule) -> Row:
+    """Return the bindings of a schedule, in the order of `SCHEDULE`."""
+    values = {name: getattr(schedule, name) for name in SCHEDULE.split(", ")}
+    values["options"] = text(schedule.options)
+    return tuple(values.values())

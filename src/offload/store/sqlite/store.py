@@ -2,45 +2,34 @@
 
 import asyncio
 import json
-import threading
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from typing import Any, TypeVar
 
-import apsw
-
-from offload.core.errors import ConfigurationError
+from offload.core.errors import ConfigurationError, OffloadError
 from offload.core.job import Job, NewJob
-from offload.core.records import AttemptError, DeadLetter, Finish, Held, Report
-from offload.core.states import State
-from offload.store.base import (
-    FORGET_WORKERS,
-    Beat,
-    Capabilities,
-    Channel,
-    Claim,
-    JobFilter,
-    Lapse,
-    Pruned,
-    WorkerRow,
-)
+from offload.core.records import Finish, Held, Report
+from offload.core.schedule import Edit, Fire, Schedule
+from offload.store.base import FORGET_WORKERS, Beat, Capabilities, Channel, Claim, Pruned
 from offload.store.clock import Clock, SystemClock
 from offload.store.signals import Signals
-from offload.store.sqlite import connection, operations
+from offload.store.sqlite import connection, operating, scheduling
 from offload.store.sqlite.bell import Bell
-from offload.store.sqlite.operations import SQL
-from offload.store.sqlite.rows import Row, error_of, job_of
+from offload.store.sqlite.claiming import claim
+from offload.store.sqlite.enqueueing import prepared, refusable
+from offload.store.sqlite.finishing import finish, report
+from offload.store.sqlite.readers import Readers
+from offload.store.sqlite.reading import Reading
+from offload.store.sqlite.rows import Row, claimed
+from offload.store.sqlite.statements import SQL
 from offload.store.sqlite.ticket import Ticket
 from offload.store.sqlite.writer import Transaction, Writer
 
 T = TypeVar("T")
 
-READERS = 8
 
-
-class SQLiteStore:
+class SQLiteStore(Reading):
     """See `offload.store.base.Store` for what each method owes."""
 
     def __init__(
@@ -57,13 +46,11 @@ class SQLiteStore:
         if synchronous not in connection.SYNCHRONOUS:
             raise ConfigurationError(f"synchronous={synchronous!r}: use 'FULL' or 'NORMAL'")
         self.path = Path(path).absolute()
-        self.capabilities = Capabilities(url=f"sqlite:///{self.path}")
+        self.capabilities = Capabilities(url=f"sqlite:///{self.path}", any_thread=True)
         self._synchronous = synchronous
         self._clock = clock or SystemClock()
         self._signals = Signals()
         self._writer: Writer | None = None
-        self._local = threading.local()
-        self._connections: list[apsw.Connection] = []
         self._opening = asyncio.Lock()
 
     # --- opening -------------------------------------------------------------------------
@@ -75,14 +62,12 @@ class SQLiteStore:
                 await self._open()
 
     async def _open(self) -> None:
-        self._loop = asyncio.get_running_loop()
         await asyncio.to_thread(self._prepare)
+        writer = Writer(self.path, self._synchronous, Ticket(self._ticket_path), self._committed)
         self._bell = Bell(self.path.with_name(self.path.name + "-bells"))
-        self._bell.open(self._signals.notify)
-        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="offload-reader")
-        ticket = Ticket(self._ticket_path)
-        writer = Writer(self.path, self._synchronous, ticket, self._committed)
+        self._readers = Readers(self.path, self._synchronous)
         writer.start()
+        self._bell.open(self._signals.notify)
         self._writer = writer
 
     def _prepare(self) -> None:
@@ -109,31 +94,30 @@ class SQLiteStore:
         self._opening = asyncio.Lock()  # the store may be opened again on another loop
         await asyncio.to_thread(writer.stop)
         self._bell.close()
-        await asyncio.to_thread(self._readers.shutdown)
-        for reader in self._connections:
-            reader.close()
-        self._connections.clear()
-        self._local = threading.local()
+        await asyncio.to_thread(self._readers.close)
 
     def _committed(self, channels: set[Channel]) -> None:
-        self._loop.call_soon_threadsafe(self._notify, channels)
-        self._bell.ring(channels)
-
-    def _notify(self, channels: set[Channel]) -> None:
         for channel in channels:
             self._signals.notify(channel)
+        self._bell.ring(channels)
 
     # --- hot -----------------------------------------------------------------------------
 
     async def enqueue(self, jobs: Sequence[NewJob]) -> list[Job]:
         """Insert the jobs in one transaction."""
         now = self._clock.now()
-        return await self._write(lambda tx: operations.enqueue(tx, jobs, now))
+        fresh = prepared(jobs, now)
+        answer = await self._write(lambda tx: refusable(tx, fresh, now))
+        if isinstance(answer, OffloadError):
+            raise answer
+        return answer
 
     async def claim(self, worker: str, queues: Sequence[str] | None, limit: int) -> Claim:
         """Take the first ready jobs."""
         now = self._clock.now()
-        return await self._write(lambda tx: operations.claim(tx, worker, queues, limit, now))
+        rows, due = await self._write(lambda tx: claim(tx, worker, queues, limit, now))
+        next_due = None if due is None else max(0.0, (due - now) / 1000)
+        return Claim([claimed(row, worker, now) for row in rows], next_due)
 
     async def heartbeat(self, beat: Beat) -> list[Held]:
         """Record the beat and read what the worker holds, in one transaction."""
@@ -159,117 +143,93 @@ class SQLiteStore:
     async def finish(self, finishes: Sequence[Finish]) -> list[bool]:
         """Apply the endings in one transaction."""
         now = self._clock.now()
-        return await self._write(lambda tx: operations.finish(tx, finishes, now))
+        return await self._write(lambda tx: finish(tx, finishes, now))
 
     async def report(self, reports: Sequence[Report]) -> list[bool]:
         """Store the news in one transaction."""
-        return await self._write(lambda tx: operations.report(tx, reports))
+        now = self._clock.now()
+        return await self._write(lambda tx: report(tx, reports, now))
 
     # --- operator ------------------------------------------------------------------------
 
     async def cancel(self, job_id: str, *, running: bool = False) -> bool:
         """Cancel a pending job, or ask a running one to stop."""
         now = self._clock.now()
-        return await self._write(lambda tx: operations.cancel(tx, job_id, now, running=running))
+        return await self._write(lambda tx: operating.cancel(tx, job_id, now, running=running))
 
-    async def retry_dead(self, dead_id: str, new_id: str) -> Job | None:
-        """Swap a dead letter for a fresh job in one transaction."""
+    async def retry_dead(self, new_ids: Mapping[str, str]) -> dict[str, Job]:
+        """Swap dead letters for fresh jobs in one transaction."""
         now = self._clock.now()
-        return await self._write(lambda tx: operations.retry_dead(tx, dead_id, new_id, now))
+        return await self._write(lambda tx: operating.repeat(tx, "take_dead_letter", new_ids, now))
+
+    async def replay(self, new_ids: Mapping[str, str]) -> dict[str, Job]:
+        """Enqueue ended jobs again in one transaction."""
+        now = self._clock.now()
+        return await self._write(lambda tx: operating.repeat(tx, "ended_job", new_ids, now))
+
+    async def set_paused(self, queue: str, *, paused: bool) -> bool:
+        """Add or remove the queue's row."""
+        now = self._clock.now()
+        return await self._write(lambda tx: operating.set_paused(tx, queue, now, paused=paused))
 
     async def prune(
         self,
         *,
         jobs_older_than: float | None = None,
         dead_older_than: float | None = None,
-        errors_older_than: float | None = None,
+        records_older_than: float | None = None,
         limit: int = 1000,
     ) -> Pruned:
         """Remove what is old in one transaction."""
         now = self._clock.now()
-        ages = (jobs_older_than, dead_older_than, errors_older_than)
+        ages = (jobs_older_than, dead_older_than, records_older_than)
         boot, ticks = self._clock.boot(), self._clock.ticks()
         silent = {"boot": boot, "ticks": ticks, "forget": FORGET_WORKERS}
 
         def operation(tx: Transaction) -> Pruned:
             tx.changed(SQL["prune_workers"], silent)
-            return operations.prune(tx, ages, limit, now)
+            return operating.prune(tx, ages, limit, now)
 
         return await self._write(operation)
-
-    # --- liveness ------------------------------------------------------------------------
 
     async def retire(self, worker: str) -> None:
         """Forget the worker's row."""
         await self._write(lambda tx: tx.execute(SQL["retire"], {"worker": worker}))
 
-    async def lapsed(self, limit: int) -> list[Lapse]:
-        """Join the running jobs with their workers' beats."""
-        values = {"limit": limit, "boot": self._clock.boot(), "ticks": self._clock.ticks()}
-        rows = await self._read(SQL["lapsed"], values)
-        return [Lapse(job_of(row), self._silence(row)) for row in rows]
+    # --- schedules and locks -------------------------------------------------------------
 
-    def _silence(self, row: Row) -> str:
-        *_, boot, age = row
-        worker = job_of(row).worker
-        if boot is None:
-            return f"worker {worker} is gone"
-        if boot != self._clock.boot():
-            return f"worker {worker} ended with its machine"
-        return f"worker {worker} was silent for {age:.0f} s"
+    async def put_schedules(self, schedules: Sequence[Schedule]) -> None:
+        """Upsert the schedules in one transaction."""
+        await self._write(lambda tx: scheduling.put_schedules(tx, schedules))
 
-    # --- reads ---------------------------------------------------------------------------
+    async def edit_schedule(self, name: str, edit: Edit) -> Schedule | None:
+        """Update the schedule's row."""
+        return await self._write(lambda tx: scheduling.edit_schedule(tx, name, edit))
 
-    async def get(self, job_ids: Sequence[str]) -> list[Job | None]:
-        """Read the jobs at once."""
-        rows = await self._read(SQL["get"], {"ids": json.dumps(list(job_ids))})
-        found = {row[0]: job_of(row) for row in rows}
-        return [found.get(job_id) for job_id in job_ids]
-
-    async def search(self, wanted: JobFilter) -> list[Job]:
-        """Read a page."""
-        values = {
-            "states": json.dumps([str(state) for state in wanted.states]),
-            "task": wanted.task,
-            "queue": wanted.queue,
-            "tag": wanted.tag,
-            "before": wanted.before,
-            "limit": wanted.limit,
-        }
-        return [job_of(row) for row in await self._read(SQL["search"], values)]
-
-    async def stats(self, queue: str | None = None) -> Mapping[State, int]:
-        """Count by state."""
-        rows = await self._read(SQL["stats"], {"queue": queue})
-        return dict.fromkeys(State, 0) | {State(state): count for state, count in rows}
-
-    async def errors(self, job_id: str) -> list[AttemptError]:
-        """Read the failed attempts."""
-        return [error_of(row) for row in await self._read(SQL["errors"], {"id": job_id})]
-
-    async def dead_letters(self, limit: int, offset: int) -> list[DeadLetter]:
-        """Read a page of dead letters."""
-        rows = await self._read(SQL["dead_letters"], {"limit": limit, "offset": offset})
-        jobs = [job_of(row) for row in rows]
-        return [DeadLetter(job.id, job, job.finished_at or 0) for job in jobs]
-
-    async def workers(self) -> list[WorkerRow]:
-        """Read the workers."""
-        rows = await self._read(SQL["workers"], {"ticks": self._clock.ticks()})
-        return [self._worker_of(row) for row in rows]
-
-    def _worker_of(self, row: Row) -> WorkerRow:
-        name, host, pid, queues, concurrency, started_at, lease, boot, age = row
-        return WorkerRow(
-            id=name,
-            host=host,
-            pid=pid,
-            queues=None if queues is None else tuple(json.loads(queues)),
-            concurrency=concurrency,
-            started_at=started_at,
-            age=age,
-            alive=boot == self._clock.boot() and age <= lease,
+    async def delete_schedule(self, name: str) -> bool:
+        """Delete the schedule's row."""
+        return await self._write(
+            lambda tx: bool(tx.changed(SQL["delete_schedule"], {"name": name}))
         )
+
+    async def fire(self, fires: Sequence[Fire]) -> list[list[Job] | None]:
+        """Enqueue the jobs of due ticks in one transaction."""
+        now = self._clock.now()
+        return await self._write(lambda tx: scheduling.fire(tx, fires, now))
+
+    async def acquire(self, name: str, owner: str, ttl: float) -> int | None:
+        """Take or extend the lock."""
+        wanted = self._lock(name, owner)
+        return await self._write(lambda tx: scheduling.acquire(tx, wanted, ttl))
+
+    async def release(self, name: str, owner: str) -> bool:
+        """Clear the lock's owner."""
+        wanted = self._lock(name, owner)
+        return await self._write(lambda tx: bool(tx.changed(SQL["drop_lock"], wanted)))
+
+    def _lock(self, name: str, owner: str) -> dict[str, Any]:
+        boot, ticks = self._clock.boot(), self._clock.ticks()
+        return {"name": name, "owner": owner, "boot": boot, "ticks": ticks}
 
     # --- waking --------------------------------------------------------------------------
 
@@ -291,13 +251,4 @@ class SQLiteStore:
     async def _read(self, sql: str, values: dict[str, Any]) -> list[Row]:
         if self._writer is None:
             raise ConfigurationError("the store is not open")
-        return await self._loop.run_in_executor(self._readers, self._read_now, sql, values)
-
-    def _read_now(self, sql: str, values: dict[str, Any]) -> list[Row]:
-        reader = getattr(self._local, "connection", None)
-        with connection.translated(self.path):
-            if reader is None:
-                reader = self._local.connection = connection.connect(self.path, self._synchronous)
-                self._connections.append(reader)
-            rows: list[Row] = reader.execute(sql, values).fetchall()
-        return rows
+        return await self._readers.read(sql, values)

@@ -97,6 +97,33 @@ class Ending:
         assert await end(store, job, Move.RELEASE)
         assert [job.id for job in await take(store, 2)] == ["a", "b"]
 
+    async def test_a_released_job_may_wait(self, store: Store, clock: ManualClock) -> None:
+        """A delay moves its due time, as a snooze does, and still uses no attempt."""
+        job = await run(store, "a")
+        clock.advance(5)
+        assert await end(store, job, Move.RELEASE, delay=2.5)
+        waiting = await read(store, "a")
+        assert (waiting.run_at, waiting.attempt) == (clock.now() + 2500, 0)
+        assert waiting.error is None
+        clock.advance(2.499)
+        assert await take(store) == []
+        clock.advance(0.001)
+        assert [(job.attempt, job.lease) for job in await take(store)] == [(1, 2)]
+
+    @pytest.mark.parametrize("move", [Move.RETRY, Move.RELEASE])
+    async def test_a_job_that_was_asked_to_stop_does_not_wait_again(
+        self, store: Store, clock: ManualClock, move: Move
+    ) -> None:
+        """What would make it pending cancels it."""
+        job = await run(store, "a")
+        await store.cancel("a", running=True)
+        clock.advance(1)
+        assert await end(store, job, move, delay=5.0)
+        over = await read(store, "a")
+        assert (over.state, over.finished_at) == (State.CANCELLED, clock.now())
+        assert over.error
+        assert await take(store) == []
+
     @pytest.mark.parametrize(
         ("move", "state"), [(Move.FAIL, State.FAILED), (Move.BURY, State.DEAD)]
     )

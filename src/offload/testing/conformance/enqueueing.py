@@ -3,8 +3,10 @@
 import asyncio
 
 from offload.core.job import stored
+from offload.core.lane import Lane
 from offload.core.retry import RetryPolicy
 from offload.core.states import Move, State
+from offload.core.unique import UniqueKey
 from offload.store.base import Store
 from offload.testing.clock import ManualClock
 from offload.testing.conformance.steps import end, new, put, read, run, take
@@ -35,14 +37,17 @@ class Enqueueing:
             payload=bytes(range(256)),
             priority=-7,
             delay=1.5,
-            retry=RetryPolicy(7, 0.25, 12.5),
+            retry=RetryPolicy(7, 0.25, 12.5, (0.5, 60.0)),
             timeout=2.5,
             expires=60.0,
             result_ttl=3.5,
-            unique_key="k'\"%",
+            unique=UniqueKey("k'\"%"),
             metadata={"user": {"id": 1, "tags": ["x", None, True, 1.5]}, "ü": ""},
             tags=("b", "a", "b%"),
             origin="older",
+            lane=Lane("a lane", interval=0.5, max_running=3),
+            schedule="sched",
+            tick=clock.now() - 1,
         )
         [answer] = await store.enqueue([full])
         assert answer == stored(full, clock.now())

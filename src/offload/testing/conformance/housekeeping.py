@@ -1,16 +1,16 @@
-"""What is old goes, all of it and nothing else; what is dead can be tried again."""
-
-import asyncio
+"""What is old goes, all of it and nothing else."""
 
 import pytest
 
-from offload.core.job import repeated, stored
-from offload.core.retry import RetryPolicy
+from offload.core.job import Inputs, OnParentFailure
+from offload.core.lane import Lane
+from offload.core.records import Family, LogLine, Report
 from offload.core.states import Move, State
-from offload.store.base import Pruned, Store
+from offload.store.base import Pruned, RecordFilter, Store
 from offload.testing.clock import ManualClock
 from offload.testing.conformance.steps import (
     ENDS,
+    beside_job,
     end,
     ended,
     ending,
@@ -20,88 +20,6 @@ from offload.testing.conformance.steps import (
     run,
     take,
 )
-
-
-class RetryingDead:
-    """What `retry_dead` owes."""
-
-    async def test_a_dead_letter_becomes_a_fresh_job(
-        self, store: Store, clock: ManualClock
-    ) -> None:
-        """It names its origin, has its full budget again, and is due at once."""
-        dead = await ended(
-            store,
-            "a",
-            Move.BURY,
-            queue="q",
-            payload=b"[[1],{}]",
-            priority=3,
-            retry=RetryPolicy(5, 2.0, 60.0),
-            timeout=9.0,
-            result_ttl=60.0,
-            metadata={"n": 1},
-            tags=("t",),
-        )
-        clock.advance(5)
-        fresh = await store.retry_dead("a", "b")
-        assert fresh == await read(store, "b") == stored(repeated(dead, "b"), clock.now())
-        assert (fresh.origin, fresh.attempt, fresh.crashes) == ("a", 0, 0)
-        assert [(job.id, job.attempt) for job in await take(store, 5)] == [("b", 1)]
-
-    async def test_the_letter_goes_and_the_dead_job_stays(self, store: Store) -> None:
-        """Final is final: the job that died is still to be seen as it died."""
-        dead = await ended(store, "a", Move.BURY)
-        await ended(store, "b", Move.BURY)
-        assert await store.retry_dead("a", "c")
-        assert [letter.id for letter in await store.dead_letters(5, 0)] == ["b"]
-        assert await read(store, "a") == dead
-
-    async def test_a_letter_is_retried_once(self, store: Store) -> None:
-        """Whoever comes second is told that there is none, and no second job is made."""
-        await ended(store, "a", Move.BURY)
-        assert await store.retry_dead("a", "b")
-        assert await store.retry_dead("a", "c") is None
-        assert await store.get(["c"]) == [None]
-
-    async def test_of_concurrent_retries_one_gets_the_job(self, store: Store) -> None:
-        """Two clicks on the button make one job."""
-        await ended(store, "a", Move.BURY)
-        tries = [store.retry_dead("a", f"b{n}") for n in range(10)]
-        fresh = [job for job in await asyncio.gather(*tries) if job is not None]
-        assert len(fresh) == (await store.stats())[State.PENDING] == 1
-
-    async def test_only_a_dead_letter_can_be_retried(self, store: Store) -> None:
-        """Neither an unknown id nor a job that ended otherwise is one."""
-        for move in ENDS:
-            if move is not Move.BURY:
-                await ended(store, move, move)
-        for dead_id in ("no", *ENDS):
-            assert await store.retry_dead(dead_id, "new") is None
-        assert await store.get(["new"]) == [None]
-
-    async def test_a_retried_job_may_die_again(self, store: Store) -> None:
-        """Its letter is its own; lineage goes from one to the next."""
-        await ended(store, "a", Move.BURY)
-        for dead_id, new_id in (("a", "b"), ("b", "c")):
-            assert await store.retry_dead(dead_id, new_id)
-            [job] = await take(store)
-            assert (job.id, job.origin) == (new_id, dead_id)
-            assert await end(store, job, Move.BURY)
-        assert [letter.id for letter in await store.dead_letters(5, 0)] == ["c"]
-
-    async def test_a_purged_id_may_be_used_again_and_die_again(
-        self, store: Store, clock: ManualClock
-    ) -> None:
-        """A letter outlives its job, but it does not keep the next one of that id from ending."""
-        await ended(store, "a", Move.BURY, payload=b"1")
-        await ended(store, "b", Move.BURY)
-        clock.advance(10)
-        await store.prune(jobs_older_than=1)
-        dead = await ended(store, "a", Move.BURY, payload=b"2")
-        assert (await store.dead_letters(1, 0))[0].job == dead
-        fresh = await store.retry_dead("a", "c")
-        assert fresh is not None
-        assert fresh.payload == b"2"
 
 
 class Housekeeping:
@@ -185,12 +103,11 @@ class Housekeeping:
         dead = await read(store, "a")
         await ended(store, "b", Move.RETRY)
         clock.advance(11)
-        assert await store.prune(jobs_older_than=10) == Pruned(jobs=1, errors=2)
+        assert await store.prune(jobs_older_than=10) == Pruned(jobs=1, records=2)
         assert await store.errors("a") == []
         assert len(await store.errors("b")) == 1
         assert [letter.job for letter in await store.dead_letters(5, 0)] == [dead]
-        fresh = await store.retry_dead("a", "c")
-        assert fresh is not None
+        fresh = (await store.retry_dead({"a": "c"}))["a"]
         assert (fresh.origin, fresh.payload) == ("a", dead.payload)
 
     async def test_dead_letters_go_by_their_own_age(self, store: Store, clock: ManualClock) -> None:
@@ -211,7 +128,7 @@ class Housekeeping:
         [job] = await take(store)
         assert await end(store, job, Move.RETRY)
         clock.advance(2)
-        assert await store.prune(errors_older_than=10) == Pruned(errors=1)
+        assert await store.prune(records_older_than=10) == Pruned(records=1)
         assert [error.attempt for error in await store.errors("a")] == [2]
         assert (await read(store, "a")).state is State.PENDING
 
@@ -224,8 +141,8 @@ class Housekeeping:
         clock.advance(11)
         removed = [await store.prune(dead_older_than=10, limit=2) for _ in range(4)]
         assert [each.dead_letters for each in removed] == [2, 2, 1, 0]
-        removed = [await store.prune(errors_older_than=10, limit=3) for _ in range(3)]
-        assert [each.errors for each in removed] == [3, 2, 0]
+        removed = [await store.prune(records_older_than=10, limit=3) for _ in range(3)]
+        assert [each.records for each in removed] == [3, 2, 0]
         removed = [await store.prune(jobs_older_than=10, limit=4) for _ in range(3)]
         assert [each.jobs for each in removed] == [4, 1, 0]
 
@@ -236,6 +153,87 @@ class Housekeeping:
         await ended(store, "b", Move.RETRY)
         clock.advance(2)
         assert await store.prune(
-            jobs_older_than=10, dead_older_than=20, errors_older_than=1
-        ) == Pruned(jobs=1, errors=2)
+            jobs_older_than=10, dead_older_than=20, records_older_than=1
+        ) == Pruned(jobs=1, records=2)
         assert [letter.id for letter in await store.dead_letters(5, 0)] == ["a"]
+
+    async def test_everything_beside_a_job_goes_with_it(
+        self, store: Store, clock: ManualClock
+    ) -> None:
+        """And nothing of its neighbours; errors, logs and metrics are counted."""
+        for job_id in "ab":
+            job = await run(store, job_id)
+            news = Report(job_id, 1, logs=(LogLine("info", "hi"),) * 2, parts=(b"1", b"2"))
+            assert await store.report([news]) == [True]
+            assert await end(store, job, Move.FAIL, ran=1.0)
+        await store.replay({"a": "a2", "b": "b2"})
+        kept = await beside_job(store, "b")
+        clock.advance(11)
+        await put(store, "c", depends_on=("b",), on_parent_failure=OnParentFailure.RUN)
+        [_, b] = await store.get(["a", "b"])
+        assert await store.prune(jobs_older_than=10, limit=1) == Pruned(jobs=1, records=4)
+        assert await store.get(["a", "b"]) == [None, b]
+        assert await beside_job(store, "a") == ([], [], [], [], [], [], [])
+        assert await beside_job(store, "b") == (*kept[:-1], ["c"])
+
+    async def test_dependencies_go_with_either_side(self, store: Store, clock: ManualClock) -> None:
+        """Who takes the id of a purged job later has no family."""
+        parent = await run(store, "a")
+        await put(store, "b", "c", depends_on=("a",))
+        assert await end(store, parent, Move.COMPLETE)
+        clock.advance(11)
+        for job in await take(store, 2):
+            assert await end(store, job, Move.COMPLETE)
+        assert (await store.prune(jobs_older_than=10)).jobs == 1
+        assert await store.family("b") == Family()
+        await put(store, "a")
+        assert await store.family("a") == Family()
+        await put(store, "d", depends_on=("b",))
+        clock.advance(11)
+        await store.cancel("d")
+        assert (await store.prune(jobs_older_than=10)).jobs == 2
+        assert await store.family("d") == Family()
+
+    async def test_a_job_stays_while_one_that_waits_for_it_is_blocked(
+        self, store: Store, clock: ManualClock
+    ) -> None:
+        """Its result may still be needed, whatever its result_ttl."""
+        await put(store, "a", "b", result_ttl=1.0)
+        await put(store, "c", depends_on=("a", "b"), inputs=Inputs.LIST)
+        a, b = await take(store, 2)
+        assert await end(store, a, Move.COMPLETE, result=b"1")
+        clock.advance(100)
+        assert await store.prune(jobs_older_than=0) == Pruned()
+        assert await end(store, b, Move.COMPLETE, result=b"2")
+        assert (await read(store, "c")).payload == b"[[[1,2]],{}]"
+        assert await store.prune() == Pruned(jobs=1)
+
+    async def test_records_go_by_their_own_age(self, store: Store, clock: ManualClock) -> None:
+        """Of each kind, also those of a job that still runs; younger ones stay."""
+        for _ in range(2):
+            job = await run(store, "a")
+            assert await store.report([Report("a", job.lease, logs=(LogLine("info", "hi"),))])
+            assert await end(store, job, Move.RETRY, ran=1.0)
+            clock.advance(10)
+        assert await store.prune(records_older_than=15) == Pruned(records=3)
+        of_job = RecordFilter(job_id="a")
+        assert [error.attempt for error in await store.errors("a")] == [2]
+        assert [log.attempt for log in await store.logs(of_job)] == [2]
+        assert [metric.attempt for metric in await store.metrics(of_job)] == [2]
+
+    async def test_parts_go_only_with_their_job(self, store: Store, clock: ManualClock) -> None:
+        """They are its result so far, not a record of how it went."""
+        job = await run(store, "a")
+        await store.report([Report("a", job.lease, parts=(b"1",))])
+        clock.advance(11)
+        assert await store.prune(records_older_than=10) == Pruned()
+        assert len(await store.parts("a", 0, 10)) == 1
+
+    async def test_a_letter_outlives_all_of_its_job(self, store: Store, clock: ManualClock) -> None:
+        """It is read and retried with what it was asked for, and the repeat is on record."""
+        await ended(store, "a", Move.BURY, lane=Lane("l"), tags=("t",), schedule="s", tick=1)
+        clock.advance(11)
+        await store.prune(jobs_older_than=10)
+        fresh = (await store.retry_dead({"a": "b"}))["a"]
+        assert (fresh.lane, fresh.tags, fresh.origin) == ("l", ("t",), "a")
+        assert [repeat.job_id for repeat in await store.repeats("a")] == ["b"]

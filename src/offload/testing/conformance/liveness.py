@@ -89,6 +89,19 @@ class Liveness:
         clock.advance(31)
         assert await lapsed(store) == {"a"}
 
+    async def test_no_worker_survives_a_reboot(self, store: Store, clock: ManualClock) -> None:
+        """Its jobs lapse at once; it is forgotten when it holds nothing any more."""
+        job = await run(store, "a")
+        await beat(store, lease=HOUR)
+        clock.reboot()
+        assert await lapsed(store) == {"a"}
+        assert [row.alive for row in await store.workers()] == [False]
+        await store.prune()
+        assert len(await store.workers()) == 1
+        assert await end(store, job, Move.RETRY, crashed=True)
+        await store.prune()
+        assert await store.workers() == []
+
     async def test_each_worker_has_its_own_lease(self, store: Store, clock: ManualClock) -> None:
         """The last beat says how long it is."""
         await run(store, "a")

@@ -100,6 +100,21 @@ class Reading:
             store, states=(State.PENDING,), task="t1", queue="q1", tag="x", before="d"
         ) == ["a"]
 
+    async def test_search_by_time(self, store: Store, clock: ManualClock) -> None:
+        """From an instant on, up to before another, by when a job was enqueued."""
+        start = clock.now()
+        for job_id in "abc":
+            await put(store, job_id, delay=60.0)
+            clock.advance(1)
+        assert await found(store, created_after=start + 1000) == ["c", "b"]
+        assert await found(store, created_after=start + 1001) == ["c"]
+        assert await found(store, created_before=start + 1000) == ["a"]
+        assert await found(store, created_before=start + 1001) == ["b", "a"]
+        assert await found(store, created_after=start, created_before=start + 2000, limit=1) == [
+            "b"
+        ]
+        assert await found(store, created_after=start + 3000) == []
+
     async def test_search_gives_whole_jobs(self, store: Store) -> None:
         """As `get` does."""
         await ended(store, "a", Move.COMPLETE, tags=("x",), metadata={"n": 1})

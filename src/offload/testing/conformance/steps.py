@@ -8,7 +8,7 @@ from typing import Any
 from offload.core.job import Job, NewJob
 from offload.core.records import Failure, Finish
 from offload.core.states import Move
-from offload.store.base import Beat, Channel, JobFilter, Store
+from offload.store.base import Beat, Channel, JobFilter, RecordFilter, Store
 
 WORKER = "worker-1"
 OTHER = "worker-2"
@@ -86,10 +86,25 @@ async def read(store: Store, job_id: str) -> Job:
 
 async def everything(store: Store, *job_ids: str) -> object:
     """Return all that can be read about some jobs, to show that nothing changed."""
-    errors = [await store.errors(job_id) for job_id in job_ids]
+    beside = [await beside_job(store, job_id) for job_id in job_ids]
     letters = await store.dead_letters(100, 0)
     found = await store.search(JobFilter(limit=100))
-    return await store.get(job_ids), errors, letters, found, await store.stats()
+    return await store.get(job_ids), beside, letters, found, await store.stats()
+
+
+async def beside_job(store: Store, job_id: str) -> tuple[list[Any], ...]:
+    """Return the records that are kept of a job."""
+    of_job = RecordFilter(job_id=job_id)
+    family = await store.family(job_id)
+    return (
+        await store.errors(job_id),
+        await store.logs(of_job),
+        await store.metrics(of_job),
+        await store.parts(job_id, 0, 100),
+        await store.repeats(job_id),
+        family.parents,
+        family.dependents,
+    )
 
 
 async def beat(store: Store, worker: str = WORKER, lease: float = 30.0) -> dict[str, bool]:

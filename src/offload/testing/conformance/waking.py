@@ -43,7 +43,7 @@ async def retried(store: Store, running: Job) -> None:
 
 async def repeated(store: Store, _running: Job) -> None:
     """A dead letter was retried."""
-    assert await store.retry_dead("dead", "new")
+    assert await store.retry_dead({"dead": "new"})
 
 
 async def reported(store: Store, running: Job) -> None:

@@ -1,0 +1,128 @@
+"""Which jobs a worker gets: the first of all queues and lanes that are open to it."""
+
+import json
+from collections.abc import Container, Sequence
+from dataclasses import dataclass, field
+
+from offload.core.lane import opens_at
+from offload.store.base import Channel
+from offload.store.sqlite.dependencies import settle
+from offload.store.sqlite.rows import NAMES, Row
+from offload.store.sqlite.statements import SQL
+from offload.store.sqlite.writer import Transaction
+
+PRIORITY, RUN_AT = NAMES.index("priority"), NAMES.index("run_at")
+
+
+class _All:
+    def __contains__(self, queue: object) -> bool:
+        return True
+
+
+@dataclass(slots=True)
+class _Lane:
+    """A lane in which jobs wait, and the first of them."""
+
+    name: str
+    interval: float | None
+    started_at: int | None
+    free: int | None
+    """Places that no running job has; None if there is no such limit."""
+    queues: list[str] = field(default_factory=list)
+    line: list[Row] = field(default_factory=list)
+
+    def places(self, limit: int, now: int) -> int:
+        """Return how many of its jobs may start now."""
+        if opens_at(self.interval, self.started_at, now) > now:
+            return 0
+        most = limit if self.free is None else min(limit, self.free)
+        return most if self.interval is None else min(most, 1)
+
+    def opens_next(self, taken: int, now: int) -> int | None:
+        """Return when time opens the lane for the jobs that are left; None if time does not."""
+        if len(self.line) <= taken or self.free == taken:
+            return None
+        opens = opens_at(self.interval, now if taken else self.started_at, now)
+        return opens if opens > now else None
+
+
+def claim(
+    tx: Transaction, worker: str, queues: Sequence[str] | None, limit: int, now: int
+) -> tuple[list[Row], int | None]:
+    """Promote what has become due, then take the first.
+
+    Returns their rows as they were, for `claimed`, and the next due instant.
+    """
+    _expire(tx, now)
+    wanted: Container[str] = _All() if queues is None else frozenset(queues)
+    due = _promote(tx, wanted, now)
+    lanes = _lanes(tx, wanted, limit, now)
+    line: list[Row] = []
+    for (queue,) in tx.execute(SQL["ready_queues"]):
+        if queue in wanted:
+            line += tx.execute(SQL["first_ready"], (None, queue, now, limit))
+    for lane in lanes:
+        line += lane.line[: lane.places(limit, now)]
+    taken = sorted(line, key=_place)[:limit]
+    seqs = [row[-1] for row in taken]
+    if taken:
+        tx.execute(SQL["claim"], {"worker": worker, "now": now, "seqs": json.dumps(seqs)})
+        tx.channels.add(Channel.CHANGED)
+    due += _started(tx, lanes, frozenset(seqs), now)
+    return taken, min(due, default=None)
+
+
+def _place(row: Row) -> tuple[int, int, int]:
+    """Return where a job stands in the line."""
+    return -row[PRIORITY], row[RUN_AT], row[-1]
+
+
+def _expire(tx: Transaction, now: int) -> None:
+    expired = tx.execute(SQL["expire"], {"now": now})
+    if expired:
+        tx.channels.add(Channel.CHANGED)
+        settle(tx, sorted(seq for (seq,) in expired), now)
+
+
+def _promote(tx: Transaction, wanted: Container[str], now: int) -> list[int]:
+    """Make what has become due ready, and return when the next job of each queue is."""
+    later = []
+    for queue, first in tx.execute(SQL["later_queues"]):
+        if queue in wanted:
+            later.append(first if first > now else _promoted(tx, queue, now))
+    return [due for due in later if due is not None]
+
+
+def _promoted(tx: Transaction, queue: str, now: int) -> int | None:
+    tx.execute(SQL["promote"], {"queue": queue, "now": now})
+    ((due,),) = tx.execute(SQL["next_due"], {"queue": queue})
+    return None if due is None else int(due)
+
+
+def _lanes(tx: Transaction, wanted: Container[str], limit: int, now: int) -> list[_Lane]:
+    """Return the lanes that have a place or may get one by time, each with its first jobs."""
+    found: dict[str, _Lane] = {}
+    for name, queue, interval, started_at, free in tx.execute(SQL["ready_lanes"]):
+        if queue in wanted and (free is None or free > 0):
+            lane = found.setdefault(name, _Lane(name, interval, started_at, free))
+            lane.queues.append(queue)
+    for lane in found.values():
+        # One more than can start, to know whether there is something left to wait for.
+        most = lane.places(limit, now) + 1
+        for queue in lane.queues:
+            lane.line += tx.execute(SQL["first_ready"], (lane.name, queue, now, most))
+        lane.line.sort(key=_place)
+    return list(found.values())
+
+
+def _started(tx: Transaction, lanes: Sequence[_Lane], taken: Container[int], now: int) -> list[int]:
+    """Record the starts in the lanes, and return when time opens them again."""
+    opening = []
+    for lane in lanes:
+        count = sum(row[-1] in taken for row in lane.line)
+        if count:
+            tx.execute(SQL["start_in_lane"], (now, lane.name))
+        opens = lane.opens_next(count, now)
+        if opens is not None:
+            opening.append(opens)
+    return opening

@@ -1,0 +1,153 @@
+"""How jobs come in: in bulk if nothing is special about them, else one after the other."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from offload.core.errors import DependencyError, DuplicateJob, OffloadError
+from offload.core.job import Job, NewJob, OnParentFailure, fed, orphaned, stored
+from offload.core.lane import Lane
+from offload.core.states import State
+from offload.core.unique import OnConflict, UniqueKey
+from offload.store.base import Channel
+from offload.store.sqlite.dependencies import cancel_pending
+from offload.store.sqlite.rows import Row, job_of, new_row
+from offload.store.sqlite.statements import SQL
+from offload.store.sqlite.writer import Transaction
+
+Fresh = tuple[NewJob, Job, Row]
+
+
+def prepared(jobs: Sequence[NewJob], now: int) -> list[Fresh]:
+    """Return what is to be stored. Others wait for a transaction: this is done before it."""
+    return [(new, job, new_row(new, job)) for new in jobs for job in [stored(new, now)]]
+
+
+def enqueue(tx: Transaction, fresh: Sequence[Fresh], now: int) -> list[Job]:
+    """Insert each job, or find the one that is there already.
+
+    Raises:
+        DuplicateJob, DependencyError: as in the port; the transaction is spoiled.
+    """
+    if _plain(fresh):
+        return _bulk(tx, fresh)
+    answers: dict[str, str] = {}
+    for each in fresh:
+        answers[each[0].id] = _one(tx, each, answers, now)
+    return _read(tx, [answers[new.id] for new, _, _ in fresh])
+
+
+def refusable(tx: Transaction, fresh: Sequence[Fresh], now: int) -> list[Job] | OffloadError:
+    """Enqueue, but return a refusal, with nothing stored.
+
+    Raised, it would undo what the transaction's other operations did, and run them all again.
+    """
+    answer: list[Job] | OffloadError = []
+    if _plain(fresh):
+        return _bulk(tx, fresh)
+    try:
+        with tx.connection:  # a savepoint
+            answer = enqueue(tx, fresh, now)
+    except (DuplicateJob, DependencyError) as error:
+        answer = error
+    return answer
+
+
+def _plain(fresh: Sequence[Fresh]) -> bool:
+    """Say whether nothing but its id can keep out any of these jobs."""
+    return all(new.unique is None and not new.depends_on for new, _, _ in fresh)
+
+
+def _bulk(tx: Transaction, fresh: Sequence[Fresh]) -> list[Job]:
+    _put_lanes(tx, fresh)
+    inserted = tx.insert(SQL["insert_job"], [row for _, _, row in fresh])
+    if inserted:
+        tx.channels.add(Channel.READY)
+    if inserted == len(fresh):
+        return [job for _, job, _ in fresh]
+    return _read(tx, [job.id for _, job, _ in fresh])
+
+
+def _read(tx: Transaction, ids: Sequence[str]) -> list[Job]:
+    there = {row[0]: job_of(row) for row in tx.execute(SQL["get"], {"ids": json.dumps(ids)})}
+    return [there[job_id] for job_id in ids]
+
+
+def _put_lanes(tx: Transaction, fresh: Sequence[Fresh]) -> None:
+    asked = {job.id: new.lane for new, job, _ in reversed(fresh) if new.lane is not None}
+    if not asked:
+        return
+    known = _known(tx, list(asked))
+    for job_id, lane in reversed(asked.items()):
+        if job_id not in known:
+            _put_lane(tx, lane)
+
+
+def _put_lane(tx: Transaction, lane: Lane) -> None:
+    tx.execute(SQL["put_lane"], (lane.name, lane.interval, lane.max_running))
+
+
+def _one(tx: Transaction, fresh: Fresh, answers: Mapping[str, str], now: int) -> str:
+    """Store one job, if nothing stands against it; return the id of the job to answer with."""
+    new, job, row = fresh
+    if _known(tx, [new.id]):
+        return new.id
+    # A parent that was itself answered with another job stands for that one.
+    parents = tuple(answers.get(parent, parent) for parent in new.depends_on)
+    _require(tx, new.id, parents)
+    if new.unique is not None:
+        holder = _holder(tx, new.unique, now)
+        if holder is not None:
+            return holder
+    if parents:
+        _insert_dependent(tx, replace(new, depends_on=parents), job)
+    else:
+        tx.execute(SQL["insert_job"], row)
+    if new.lane is not None:
+        _put_lane(tx, new.lane)
+    tx.channels.add(Channel.READY)
+    return new.id
+
+
+def _known(tx: Transaction, ids: Sequence[str]) -> set[str]:
+    return {row[0] for row in tx.execute(SQL["known"], {"ids": json.dumps(ids)})}
+
+
+def _require(tx: Transaction, job_id: str, parents: Sequence[str]) -> None:
+    unknown = set(parents) - _known(tx, parents) if parents else ()
+    for parent in parents:
+        if parent in unknown:
+            raise DependencyError(
+                f"job {job_id} depends on {parent}, which is not there: "
+                "enqueue the parent first, or before it in the same batch"
+            )
+
+
+def _holder(tx: Transaction, unique: UniqueKey, now: int) -> str | None:
+    """Return the id of the job that keeps this one out, if there is one."""
+    tx.execute(SQL["drop_key"], (unique.key, now))
+    rows = tx.execute(SQL["holder"], (unique.key,))
+    if not rows:
+        return None
+    [(holder, state)] = rows
+    if unique.on_conflict is OnConflict.REJECT:
+        raise DuplicateJob(unique.key, holder)
+    if unique.on_conflict is OnConflict.REPLACE and state == State.PENDING:
+        cancel_pending(tx, holder, now, drop_key=True)
+        return None
+    return str(holder)
+
+
+def _insert_dependent(tx: Transaction, new: NewJob, job: Job) -> None:
+    """Insert a job as its parents let it begin: blocked, ready, or cancelled."""
+    parents = _read(tx, new.depends_on)
+    blockers = len({parent.id for parent in parents if not parent.is_final})
+    results = [parent.result or b"null" for parent in parents]
+    payload = job.payload if blockers else fed(job.payload, new.inputs, results)
+    job = replace(job, blockers=blockers, payload=payload)
+    tx.execute(SQL["insert_job"], new_row(new, job))
+    places = [(place, job.id, parent.id) for place, parent in enumerate(parents)]
+    tx.each(SQL["insert_dependency"], places)
+    failed = [each for each in parents if each.is_final and each.state is not State.COMPLETE]
+    if failed and new.on_parent_failure is OnParentFailure.CANCEL:
+        tx.execute(SQL["stillborn"], (orphaned(failed[0]), job.id))

@@ -1,0 +1,88 @@
+-- name: expire
+UPDATE jobs
+SET state = 'cancelled', phase = NULL, finished_at = :now, error = 'expired',
+    held_key = iif(key_until IS NULL, NULL, held_key), version = version + 1
+WHERE seq IN (
+    SELECT seq FROM jobs
+    WHERE state = 'pending' AND expires_at IS NOT NULL AND expires_at <= :now
+    ORDER BY expires_at LIMIT 1000
+)
+RETURNING seq
+
+-- name: later_queues
+-- One seek a queue, however many jobs wait in each; DISTINCT would read them all. That a phase
+-- is not 'ready' is said again because only then SQLite sees that the index has them all.
+WITH RECURSIVE names(name) AS (
+    SELECT (SELECT min(queue) FROM jobs WHERE phase <> 'ready' AND phase = 'later')
+    UNION ALL
+    SELECT (
+        SELECT min(queue) FROM jobs WHERE phase <> 'ready' AND phase = 'later' AND queue > name
+    )
+    FROM names WHERE name IS NOT NULL
+)
+SELECT name, (
+    SELECT min(run_at) FROM jobs WHERE phase <> 'ready' AND phase = 'later' AND queue = name
+)
+FROM names
+WHERE name IS NOT NULL AND name NOT IN (SELECT paused_queues.name FROM paused_queues)
+
+-- name: promote
+UPDATE jobs SET phase = 'ready'
+WHERE seq IN (
+    SELECT seq FROM jobs
+    WHERE phase <> 'ready' AND phase = 'later' AND queue = :queue AND run_at <= :now
+    ORDER BY run_at LIMIT 1000
+)
+
+-- name: next_due
+SELECT min(run_at) FROM jobs WHERE phase <> 'ready' AND phase = 'later' AND queue = :queue
+
+-- name: ready_queues
+WITH RECURSIVE names(name) AS (
+    SELECT (SELECT min(queue) FROM jobs WHERE phase = 'ready' AND lane IS NULL)
+    UNION ALL
+    SELECT (SELECT min(queue) FROM jobs WHERE phase = 'ready' AND lane IS NULL AND queue > name)
+    FROM names WHERE name IS NOT NULL
+)
+SELECT name FROM names
+WHERE name IS NOT NULL AND name NOT IN (SELECT paused_queues.name FROM paused_queues)
+
+-- name: first_ready
+SELECT {job}, seq FROM jobs
+WHERE phase = 'ready' AND lane IS ? AND queue = ? AND (expires_at IS NULL OR expires_at > ?)
+ORDER BY priority DESC, run_at, seq
+LIMIT ?
+
+-- name: ready_lanes
+-- One seek a lane and queue in which a job waits, however many do.
+WITH RECURSIVE heads(seq) AS (
+    SELECT (
+        SELECT seq FROM jobs WHERE phase = 'ready' AND lane IS NOT NULL
+        ORDER BY lane, queue LIMIT 1
+    )
+    UNION ALL
+    SELECT (
+        SELECT later.seq FROM jobs AS later
+        WHERE later.phase = 'ready' AND (later.lane, later.queue) > (jobs.lane, jobs.queue)
+        ORDER BY later.lane, later.queue LIMIT 1
+    )
+    FROM heads JOIN jobs USING (seq)
+)
+SELECT jobs.lane, jobs.queue, lanes.interval, lanes.started_at, lanes.max_running - (
+    SELECT count(*) FROM jobs AS held
+    WHERE held.state = 'running' AND held.lane IS NOT NULL AND held.lane = jobs.lane
+)
+FROM heads JOIN jobs USING (seq) JOIN lanes ON lanes.name = jobs.lane
+WHERE jobs.queue NOT IN (SELECT paused_queues.name FROM paused_queues)
+
+-- name: start_in_lane
+UPDATE lanes SET started_at = ? WHERE name = ?
+
+-- name: claim
+-- What it changes is changed in the rows that were read by `claimed`: RETURNING them is dearer
+-- than all the rest of the claim.
+UPDATE jobs
+SET state = 'running', phase = NULL, worker = :worker, attempt = attempt + 1, lease = lease + 1,
+    started_at = :now, progress = NULL, message = NULL, data = NULL,
+    held_key = iif(key_scope = 'pending', NULL, held_key), version = version + 1
+WHERE seq IN (SELECT value FROM json_each(:seqs))
