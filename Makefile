@@ -16,6 +16,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Twice quiet: pip then tells only errors. It asks nothing, for nobody may be there to answer.
 PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check --no-input
+# What `make bench` compares with stays apart from what the project runs with.
+PEERS := .venv-peers
 PROJECTS := pyproject.toml services/imaging/pyproject.toml
 TYPED := src services/imaging/src tests services/imaging/tests bench
 
@@ -51,9 +53,13 @@ check: $(VENV)/.dev-ready ## format, lint, types, import contracts, public API
 mutants: $(VENV)/.dev-ready ## plant each known bug of tests/mutants and see a test fail
 	$(BIN)/python tests/mutants/run.py
 
+.PHONY: evidence
+evidence: $(VENV)/.dev-ready ## cut the power 50,000 times and write what was left to docs/evidence
+	$(BIN)/python -m tests.power.run --images 50000 --seed 1 --out docs/evidence/power.json
+
 .PHONY: bench
-bench: $(VENV)/.dev-ready ## measure throughput and latency
-	$(BIN)/python -m bench.run
+bench: $(VENV)/.dev-ready $(PEERS)/.ready ## measure beside a raw loop and the peers (BENCH_ARGS=…)
+	$(BIN)/python -m bench.run $(BENCH_ARGS)
 
 .PHONY: wheels
 wheels: $(VENV)/.dev-ready ## build both wheels into dist/
@@ -71,10 +77,11 @@ lock: $(VENV)/.dev-ready ## pin requirements/*.in again (UPGRADE=--upgrade for n
 	$(COMPILE) $(UPGRADE) requirements/build.in --output-file requirements/build.txt
 	$(COMPILE) $(UPGRADE) requirements/run.in --output-file requirements/run.txt
 	$(COMPILE) $(UPGRADE) requirements/dev.in --output-file requirements/dev.txt
+	$(COMPILE) $(UPGRADE) requirements/peers.in --output-file requirements/peers.txt
 
 .PHONY: clean
 clean: ## remove all that make and the tools made, .venv included
-	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(PEERS) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find src services tests bench -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
 
 # ------------------------------------------------------------------------------- set-up
@@ -106,3 +113,8 @@ $(VENV)/.run-ready: requirements/run.txt requirements/build.txt $(PROJECTS) | $(
 $(VENV)/.dev-ready: requirements/dev.txt requirements/build.txt $(PROJECTS) | $(VENV)/.python
 	$(set_up)
 	@touch $@ $(VENV)/.run-ready
+
+$(PEERS)/.ready: requirements/peers.txt | $(VENV)/.python
+	@$(PYTHON) -m venv --clear $(PEERS)
+	@$(PEERS)/bin/python -m pip install -qq --disable-pip-version-check --no-input --require-hashes --requirement $<
+	@touch $@

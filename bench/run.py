@@ -1,152 +1,144 @@
-"""`make bench`: the library beside the raw loop, in one run, on this machine.
+"""`make bench`: the library beside a raw loop and beside its peers, in one run, on this machine.
 
-Absolute figures are the machine's; the ratios are the library's. Medians of the rounds.
+Absolute figures are the machine's; the ratios are the library's. Medians of interleaved rounds.
 """
 
 import argparse
-import asyncio
-import os
+import json
+import platform
 import statistics
 import subprocess
-import sys
 import tempfile
-import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import apsw
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from bench import raw_sqlite, tasks
-from offload import JobHandle, Queue, Task
+from bench import beside, crowded, library, raw_sqlite
 
-Measure = Callable[[Path, int], float]
+Measure = Callable[[Path], float]
+Figures = dict[str, Any]
 
-
-def library_single(path: Path, count: int) -> float:
-    """Return the jobs a second of `delay()` from one thread."""
-    queue, noop, _ = _tasks(path)
-    noop.delay()
-    with tasks.Clock(count) as clock:
-        for _ in range(count):
-            noop.delay()
-    queue.close()
-    return clock.rate
-
-
-def library_batch(path: Path, count: int) -> float:
-    """Return the jobs a second of one `map`."""
-    queue, noop, _ = _tasks(path)
-    noop.delay()
-    with tasks.Clock(count) as clock:
-        noop.map([()] * count)
-    queue.close()
-    return clock.rate
-
-
-def library_drain(path: Path, count: int) -> float:
-    """Return the jobs a second of one worker process with 4 slots."""
-    queue, noop, _ = _tasks(path)
-    last = noop.map([()] * count)[-queue.workers :]
-    return asyncio.run(_drain(queue, last, count))
-
-
-async def _drain(queue: Queue, last: list[JobHandle[None]], count: int) -> float:
-    stop = asyncio.Event()
-    with tasks.Clock(count) as clock:
-        working = asyncio.create_task(queue.arun_worker(stop, install_signals=False))
-        await asyncio.gather(*(job.aresult() for job in last))
-    stop.set()
-    await working
-    await queue.aclose()
-    return clock.rate
-
-
-def latencies(path: Path, count: int) -> tuple[list[float], list[float]]:
-    """Return seconds from enqueue to the first line of the task, and to the result in hand.
-
-    The worker is another process, idle at every enqueue.
-    """
-    queue, _, started = _tasks(path)
-    environment = os.environ | {"OFFLOAD_BENCH_DB": str(path)}
-    command = [sys.executable, "-m", "offload", "worker", "--app", "bench.tasks:queue"]
-    worker = subprocess.Popen(
-        command, env=environment, cwd=Path(__file__).parents[1], stderr=subprocess.DEVNULL
-    )
-    starts, hands = [], []
-    try:
-        started.delay(time.monotonic()).result(timeout=30)
-        for _ in range(count):
-            sent = time.monotonic()
-            starts.append(started.delay(sent).result(timeout=30))
-            hands.append(time.monotonic() - sent)
-    finally:
-        worker.terminate()
-        worker.wait()
-        queue.close()
-    return starts, hands
-
-
-def _tasks(path: Path) -> tuple[Queue, Task[..., Any, Any], Task[..., Any, Any]]:
-    queue = Queue(db_path=str(path))
-    noop = queue.task(name="bench.tasks.noop")(tasks.noop.function)
-    return queue, noop, queue.task(name="bench.tasks.started")(tasks.started.function)
-
-
-def raw_drain(path: Path, count: int) -> float:
-    """Return the jobs a second of the raw loop over a full table."""
-    raw_sqlite.insert_batch(path, count)
-    return raw_sqlite.drain(path, count)
-
-
-PAIRS: list[tuple[str, Measure, Measure, int]] = [
-    ("single enqueue", library_single, raw_sqlite.insert_singly, 500),
-    ("map / enqueue_many", library_batch, raw_sqlite.insert_batch, 5_000),
-    ("no-op jobs, one worker, 4 slots", library_drain, raw_drain, 3_000),
+PAIRS: list[tuple[str, Callable[..., float], Callable[..., float], int]] = [
+    ("single enqueue", library.single, raw_sqlite.insert_singly, 500),
+    ("map", library.batch, raw_sqlite.insert_batch, 10_000),
+    ("no-op jobs, one worker process", library.drain, raw_sqlite.drain, 20_000),
 ]
 
 
-def throughput(rounds: int, progress: Progress) -> Table:
-    """Measure each pair in turn, round by round, and return the medians."""
-    table = Table("SQLite, synchronous=FULL", "offload /s", "raw loop /s", "ratio", title="rates")
-    for name, library, raw, count in PAIRS:
-        rates: list[tuple[float, float]] = []
-        for _ in progress.track(range(rounds), description=name):
-            with tempfile.TemporaryDirectory(prefix="offload-bench-") as folder:
-                ours = library(Path(folder, "library.db"), count)
-                rates.append((ours, raw(Path(folder, "raw.db"), count)))
-        ours = statistics.median(pair[0] for pair in rates)
-        bare = statistics.median(pair[1] for pair in rates)
-        ratio = statistics.median(pair[0] / pair[1] for pair in rates)
-        table.add_row(name, f"{ours:,.0f}", f"{bare:,.0f}", f"{ratio:.2f}")
-    return table
+def in_folder(measure: Measure) -> float:
+    """Measure in a folder that is gone afterwards."""
+    with tempfile.TemporaryDirectory(prefix="offload-bench-") as folder:
+        return measure(Path(folder, "bench.db"))
 
 
-def waiting(count: int, progress: Progress) -> Table:
-    """Measure how soon an idle worker in another process starts, and answers."""
+def rates(synchronous: str, rounds: int, progress: Progress) -> Figures:
+    """Measure each pair in turn, round by round."""
+    found: Figures = {}
+    for name, ours, raw, count in PAIRS:
+        pairs = []
+        for _ in progress.track(range(rounds), description=f"{name}, {synchronous}"):
+            measures = (partial(f, count=count, synchronous=synchronous) for f in (ours, raw))
+            pairs.append([in_folder(measure) for measure in measures])
+        found[name] = {
+            "offload": statistics.median(pair[0] for pair in pairs),
+            "raw": statistics.median(pair[1] for pair in pairs),
+            "ratio": statistics.median(pair[0] / pair[1] for pair in pairs),
+        }
+    return found
+
+
+def peers(rounds: int, progress: Progress) -> Figures:
+    """Measure the peers, round by round."""
+    found: Figures = {}
+    for name, script, count, arguments in beside.PEERS:
+        described = progress.track(range(rounds), description=name)
+        found[name] = statistics.median(beside.drain(script, count, arguments) for _ in described)
+    return found
+
+
+def waiting(samples: int, progress: Progress) -> Figures:
+    """Measure how soon an idle worker starts and answers, and what it costs to be idle."""
     task = progress.add_task("idle worker, another process", total=None)
     with tempfile.TemporaryDirectory(prefix="offload-bench-") as folder:
-        starts, hands = latencies(Path(folder, "library.db"), count)
+        starts, hands = library.latencies(Path(folder, "bench.db"), samples)
+    share = in_folder(partial(library.idle, seconds=20.0))
+    beside_slow = in_folder(partial(library.fast_beside_slow, count=200))
     progress.remove_task(task)
-    table = Table("idle worker in another process", "p50 ms", "p99 ms", title="latencies")
-    for name, seconds in (("enqueue → first line", starts), ("enqueue → result in hand", hands)):
-        cuts = statistics.quantiles(seconds, n=100)
-        table.add_row(name, f"{cuts[49] * 1000:.2f}", f"{cuts[98] * 1000:.2f}")
-    return table
+    return {
+        "enqueue to first line, ms": _percentiles(starts),
+        "enqueue to result in hand, ms": _percentiles(hands),
+        "idle worker, share of a core": share,
+        "200 empty jobs while 5 s jobs hold 3 of 4 slots, s": beside_slow,
+    }
+
+
+def _percentiles(seconds: list[float]) -> dict[str, float]:
+    cuts = statistics.quantiles(seconds, n=100)
+    return {"p50": cuts[49] * 1000, "p99": cuts[98] * 1000}
+
+
+def show(figures: Figures) -> list[Table]:
+    """Return the figures for people."""
+    tables = []
+    for synchronous in ("FULL", "NORMAL"):
+        table = Table(f"SQLite, synchronous={synchronous}", "offload /s", "raw loop /s", "ratio")
+        for name, row in figures[synchronous].items():
+            table.add_row(
+                name, f"{row['offload']:,.0f}", f"{row['raw']:,.0f}", f"{row['ratio']:.2f}"
+            )
+        tables.append(table)
+    beside_table = Table("no-op jobs, SQLite", "jobs /s", "offload FULL", "offload NORMAL")
+    ours = [figures[level][PAIRS[2][0]]["offload"] for level in ("FULL", "NORMAL")]
+    for name, rate in figures["peers"].items():
+        beside_table.add_row(name, f"{rate:,.0f}", *(f"{our / rate:.1f} x" for our in ours))
+    others = Table("one worker", "value")
+    for name, value in {**figures["latency"], **figures["crowded"]}.items():
+        text = value if isinstance(value, dict) else {"": value}
+        others.add_row(name, "  ".join(f"{key} {each:.3g}".strip() for key, each in text.items()))
+    return [*tables, beside_table, others]
+
+
+def _head() -> str:
+    command = ["git", "rev-parse", "HEAD"]
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
 
 
 def main() -> None:
-    """Print both tables."""
+    """Measure, print, and keep the figures if a file is named."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5, help="rounds of each pair (default 5)")
     parser.add_argument("--samples", type=int, default=300, help="latencies (default 300)")
+    parser.add_argument("--rows", type=int, default=1_000_000, help="rows of the crowded store")
+    parser.add_argument("--out", type=Path, help="a JSON file for the figures")
     options = parser.parse_args()
     console = Console()
     with Progress(console=console, transient=True) as progress:
-        tables = [throughput(options.rounds, progress), waiting(options.samples, progress)]
-    console.print(*tables)
+        figures: Figures = {
+            level: rates(level, options.rounds, progress) for level in ("FULL", "NORMAL")
+        }
+        figures["peers"] = peers(options.rounds, progress)
+        figures["latency"] = waiting(options.samples, progress)
+        figures["crowded"] = in_folder_figures(options.rows, progress)
+    console.print(*show(figures))
+    if options.out is not None:
+        versions = {"python": platform.python_version(), "sqlite": apsw.sqlite_lib_version()}
+        report = {"commit": _head(), "versions": versions, "arguments": vars(options), **figures}
+        options.out.write_text(json.dumps(report, indent=2, default=str) + "\n")
+
+
+def in_folder_figures(rows: int, progress: Progress) -> Figures:
+    """Measure with `rows` finished and as many pending rows beside an empty store."""
+    task = progress.add_task(f"{rows:,} finished and pending rows", total=None)
+    with tempfile.TemporaryDirectory(prefix="offload-bench-") as folder:
+        figures = crowded.figures(Path(folder), rows)
+    progress.remove_task(task)
+    return figures
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What is measured: an empty task, and a clock around it."""
+"""What is measured: empty tasks, and a clock around them."""
 
 import os
 import time
@@ -7,7 +7,10 @@ from typing import Self
 
 from offload import Queue
 
-queue = Queue(db_path=os.environ.get("OFFLOAD_BENCH_DB", ".offload/bench.db"))
+queue = Queue(
+    db_path=os.environ.get("OFFLOAD_BENCH_DB", ".offload/bench.db"),
+    synchronous=os.environ.get("OFFLOAD_BENCH_SYNCHRONOUS", "FULL"),
+)
 
 
 @queue.task
@@ -19,6 +22,12 @@ def noop() -> None:
 def started(sent: float) -> float:
     """Return the seconds since `sent`; CLOCK_MONOTONIC is one clock for all processes."""
     return time.monotonic() - sent
+
+
+@queue.task
+def slow(seconds: float) -> None:
+    """Hold a slot."""
+    time.sleep(seconds)
 
 
 class Clock:

@@ -16,11 +16,13 @@ from offload.core.errors import (
     JobPurged,
     JobTimeout,
     LeaseLost,
+    LimitExceeded,
     NoCurrentJob,
     OffloadError,
     PayloadError,
     PayloadTooLarge,
     Retry,
+    Snooze,
     StoreCorrupted,
     StoreError,
     StoreFull,
@@ -35,6 +37,8 @@ from offload.tasks.canvas import chain, chord, group
 from offload.tasks.context import JobContext, current_job
 from offload.tasks.group import JobGroup
 from offload.tasks.handle import JobHandle
+from offload.tasks.hooks import JobEvent
+from offload.tasks.limits import Limits
 from offload.tasks.parts import JobPart
 from offload.tasks.task import Task
 
@@ -49,6 +53,7 @@ __all__ = [
     "JobContext",
     "JobDead",
     "JobError",
+    "JobEvent",
     "JobFailed",
     "JobGroup",
     "JobHandle",
@@ -58,12 +63,15 @@ __all__ = [
     "JobPurged",
     "JobTimeout",
     "LeaseLost",
+    "LimitExceeded",
+    "Limits",
     "NoCurrentJob",
     "OffloadError",
     "PayloadError",
     "PayloadTooLarge",
     "Queue",
     "Retry",
+    "Snooze",
     "StoreCorrupted",
     "StoreError",
     "StoreFull",

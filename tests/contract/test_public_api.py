@@ -10,8 +10,8 @@ import pytest
 PUBLIC = {
     "offload": """
         Abort ArgumentError CancelRequested ConfigurationError JobCancelled JobContext JobDead
-        JobError JobFailed JobHandle JobNotFound JobTimeout LeaseLost NoCurrentJob OffloadError
-        PayloadError PayloadTooLarge Queue Retry StoreCorrupted StoreError StoreFull
+        JobError JobEvent JobFailed JobHandle JobNotFound JobTimeout LeaseLost LimitExceeded Limits
+        NoCurrentJob OffloadError PayloadError PayloadTooLarge Queue Retry Snooze StoreCorrupted StoreError StoreFull
         StoreRefused StoreUnavailable Task TaskDefinitionError TaskNotRegistered current_job
     """,
     "offload.fastapi": """
@@ -34,13 +34,16 @@ METHODS = {
     "Task": """
         aapply_async adelay amap apply_async delay map new_job new_jobs
     """,
+    "HookMethods": """
+        middleware on_cancel on_failure on_retry on_start on_success
+    """,
     "JobHandle": """
         acancel arefresh aresult awatch cancel created_at error finished_at id metadata
         progress queue_name refresh result started_at status task_name version
     """,
     "JobContext": """
-        ask_to_stop check_cancelled fencing_token id metadata queue_name retry_count task_name
-        update_progress wait_stopped
+        ask_to_stop begin check_cancelled elapsed fencing_token id idempotency_key log metadata
+        publish queue_name remaining retry_count tags task_name update_progress wait_stopped
     """,
 }
 

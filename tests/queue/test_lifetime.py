@@ -162,7 +162,7 @@ def test_a_synchronous_call_on_the_queues_own_loop_is_refused() -> None:
     async def nothing() -> None: ...
 
     async def inside() -> None:
-        loop.run(nothing())
+        loop.drive(nothing())
 
     with pytest.raises(OffloadError, match="await its a-twin"):
         loop.run(inside())

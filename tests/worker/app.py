@@ -5,18 +5,23 @@ of no other test. Every task is told by its argument what to do.
 """
 
 import contextlib
+import ctypes
+import itertools
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
+import time
 from asyncio import CancelledError, Event
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
 import offload.worker.janitor
-from offload import Abort, JobTimeout, Queue, Retry, current_job
+from offload import Abort, JobContext, JobTimeout, Limits, Queue, Retry, Snooze, current_job
 
 FOLDER = Path(os.environ["OFFLOAD_TEST_FOLDER"])
 LEASE = float(os.environ.get("OFFLOAD_TEST_LEASE", "3600"))
@@ -31,6 +36,20 @@ queue = Queue(
     max_retries=0,
     retry_backoff=0.001,
 )
+
+
+VARIABLE: ContextVar[str] = ContextVar("variable")
+
+
+@queue.middleware
+def wrap(job: JobContext) -> Generator[None, None, None]:
+    """Tell those who ask that their function is wrapped."""
+    if job.job.payload == b'[["wrapped"],{}]':
+        job.log(f"wrapped in {os.getpid()}")
+        VARIABLE.set("set by middleware")
+    yield
+    if job.job.payload == b'[["wrapped"],{}]':
+        say("wrapped", os.getpid())
 
 
 def say(*words: object) -> None:
@@ -146,8 +165,62 @@ def describe() -> dict[str, Any]:
         "retries": current_job.retry_count,
         "token": current_job.fencing_token,
         "metadata": dict(current_job.metadata),
+        "tags": list(current_job.tags),
+        "key": current_job.idempotency_key,
+        "remaining": (current_job.remaining or 0) > 0,
         "pid": os.getpid(),
     }
+
+
+def tell(number: int) -> None:
+    """Publish and log so many times, then say what the progress was."""
+    for n in range(number):
+        current_job.publish((n, "é"))
+        current_job.log(f"line {n}", "debug", n=n)
+    current_job.update_progress(99, "all told", {"told": number})
+
+
+def last_words() -> None:
+    """Say something, and die at once."""
+    tell(100)
+    os._exit(7)
+
+
+def fill(size: int) -> int:
+    """Hold so many bytes of memory."""
+    return len(bytearray(size))
+
+
+def burn(seconds: float) -> str:
+    """Use the processor, in Python."""
+    end = time.process_time() + seconds
+    while time.process_time() < end:
+        pass
+    return "burnt"
+
+
+def burn_deaf() -> None:
+    """Use the processor in one call of C that does not end."""
+    sum(itertools.repeat(1))  # unlike `re`, this never looks for signals
+
+
+def recurse() -> None:
+    """Go deeper for ever."""
+    recurse()
+
+
+def multiply() -> None:
+    """Start many processes, say one of them, and wait."""
+    children = [os.fork() or signal.pause() for _ in range(50)]
+    say("multiplied", children[-1])
+    signal.pause()
+
+
+def call_home() -> str:
+    """Connect to the port that the test says, on this host."""
+    port = int((FOLDER / "port").read_text())
+    with socket.create_connection(("127.0.0.1", port), timeout=5):
+        return "connected"
 
 
 DEEDS: dict[str, Callable[[], Any]] = {
@@ -175,6 +248,23 @@ DEEDS: dict[str, Callable[[], Any]] = {
     "orphan": orphan,
     "fork": fork,
     "describe": describe,
+    "snooze": lambda: throw(Snooze(3600)),
+    "tell": lambda: tell(10_000),
+    "last words": last_words,
+    "fill": lambda: fill(400_000_000),
+    "fill a little": lambda: fill(1_000_000),
+    "burn": lambda: burn(60),
+    "burn a little": lambda: burn(0.3),
+    "burn deaf": burn_deaf,
+    "rest": lambda: time.sleep(1) or "rested",
+    "recurse": recurse,
+    "multiply": multiply,
+    "call home": call_home,
+    "segfault": lambda: ctypes.string_at(0),
+    "huge": lambda: "x" * 1_000_000_000,
+    "flood": lambda: print("x" * 50_000_000),
+    "wrapped": lambda: VARIABLE.get(),
+    "environment": lambda: dict(os.environ),
 }
 
 
@@ -203,6 +293,33 @@ async def in_loop(deed: str) -> Any:
         say("started", os.getpid())
         with contextlib.suppress(CancelledError):
             await Event().wait()
+    return DEEDS[deed]()
+
+
+FROM_TEST = ("OFFLOAD_TEST_FOLDER", "OFFLOAD_TEST_LEASE")
+
+
+@queue.task(executor="process", limits=Limits(memory="300 MB", env=FROM_TEST))
+def in_little(deed: str) -> Any:
+    """Do it with little memory."""
+    return DEEDS[deed]()
+
+
+@queue.task(executor="process", limits=Limits(cpu=0.5, env=FROM_TEST))
+def in_haste(deed: str) -> Any:
+    """Do it with little time."""
+    return DEEDS[deed]()
+
+
+@queue.task(executor="process", limits=Limits(network=False, env=FROM_TEST))
+def in_cell(deed: str) -> Any:
+    """Do it without a network."""
+    return DEEDS[deed]()
+
+
+@queue.task(executor="process", limits=Limits(memory=1_000_000, env=FROM_TEST))
+def in_nothing(deed: str) -> Any:
+    """Do it with less memory than the interpreter has."""
     return DEEDS[deed]()
 
 

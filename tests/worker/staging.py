@@ -6,13 +6,18 @@ import select
 import signal
 import sys
 from asyncio.subprocess import DEVNULL, Process
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from offload import JobHandle, Queue
+from offload.codec import decode_untyped
+from offload.core.records import LogLine
+from offload.store.base import RecordFilter, Store
+
+T = TypeVar("T")
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 30.0
@@ -114,6 +119,23 @@ async def reached(queue: Queue, job_id: str, *statuses: str) -> JobHandle[Any]:
             if job.status in statuses:
                 return job
     raise AssertionError(f"the job ended without being {statuses}")
+
+
+async def read(queue: Queue, question: Callable[[Store], Awaitable[T]]) -> T:
+    """Ask the store itself, on the loop where it lives."""
+    return await queue._client.call(question)  # noqa: SLF001 - programs cannot ask for all of it
+
+
+async def parts_of(queue: Queue, job_id: str) -> list[Any]:
+    """Return what a job has published."""
+    parts = await read(queue, lambda store: store.parts(job_id, 0, 100_000))
+    return [decode_untyped(part.value) for part in parts]
+
+
+async def logs_of(queue: Queue, job_id: str) -> list[LogLine]:
+    """Return what a job has logged."""
+    wanted = RecordFilter(job_id=job_id, limit=100_000)
+    return [log.line for log in await read(queue, lambda store: store.logs(wanted))]
 
 
 @dataclass

@@ -17,7 +17,8 @@ from tests.worker.staging import Stage, command, working
 async def test_a_task_knows_its_job(app: Any, executor: str) -> None:
     task = app.TASKS[executor]
     async with working(app.queue):
-        job = await task.aapply_async(["describe"], queue="q", metadata={"user": 7})
+        options = {"queue": "q", "metadata": {"user": 7}, "tags": ["a", "b"], "timeout": 600}
+        job = await task.aapply_async(["describe"], **options)
         said = await job.aresult(timeout=30)
     assert (said.pop("pid") == os.getpid()) == (executor != "process")
     assert said == {
@@ -27,6 +28,9 @@ async def test_a_task_knows_its_job(app: Any, executor: str) -> None:
         "retries": 0,
         "token": 1,
         "metadata": {"user": 7},
+        "tags": ["a", "b"],
+        "key": job.id,
+        "remaining": True,
     }
 
 

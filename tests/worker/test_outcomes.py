@@ -139,17 +139,30 @@ async def other(app: Any, stage: Stage) -> AsyncIterator[Queue]:
     await other.aclose()
 
 
-async def test_a_task_that_no_worker_knows(app: Any, other: Queue) -> None:
-    @other.task(name="once", max_retries=1, retry_backoff=0.001)
-    def once() -> None: ...
+async def test_a_task_that_this_worker_does_not_know_is_left_to_others(
+    app: Any, other: Queue, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """While a new version is rolled out, old workers claim jobs that only new ones can run."""
 
-    job = await once.adelay()
+    @other.task(name="new", max_retries=0)
+    def new() -> str:
+        return "known here"
+
+    monkeypatch.setattr("offload.worker.worker.STRANGE_AGAIN", 0.2)
+    job = await new.adelay()
     async with working(app.queue, concurrency=1):
-        with pytest.raises(JobDead, match="no task named 'once' is known to this worker"):
-            await job.aresult(timeout=30)
+        async for seen in app.queue.awatch(job.id, interval=0):
+            if seen.status == "pending" and seen.job.lease:
+                break
+        assert (seen.job.attempt, seen.error) == (0, None)
+        assert seen.job.run_at >= seen.job.started_at + 200
         after = await app.in_thread.adelay("return")
         assert await after.aresult(timeout=30) == "done"
-    assert len(await app.queue.ajob_errors(job.id)) == 2
+    assert "no task named 'new' is known to this worker" in caplog.text
+    async with working(other):
+        assert await job.aresult(timeout=30) == "known here"
+    assert (await job.arefresh()).job.attempt == 1
+    assert await other.ajob_errors(job.id) == []
 
 
 @pytest.mark.parametrize("executor", EXECUTORS)

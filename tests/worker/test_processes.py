@@ -9,6 +9,7 @@ import pytest
 
 from offload import JobDead
 from offload.core.retry import RetryPolicy
+from offload.tasks.limits import Limits
 from offload.worker.processes import Child
 from tests.worker.staging import Stage, gone, reached, working
 
@@ -80,11 +81,11 @@ async def test_a_process_that_cannot_be_started_is_an_error_of_the_attempt(
     spawn = Child.spawn
     calls = []
 
-    async def refused() -> Child:
+    async def refused(limits: Limits | None) -> Child:
         calls.append(1)
         if len(calls) == 1:
             raise OSError(11, "Resource temporarily unavailable")
-        return await spawn()
+        return await spawn(limits)
 
     monkeypatch.setattr(Child, "spawn", refused)
     async with working(app.queue, grace=0):

@@ -21,6 +21,7 @@ from offload.testing import ManualClock
 from offload.worker.completer import Completer
 from offload.worker.janitor import Janitor, take_over
 from offload.worker.pace import Pace
+from offload.worker.progress import Progress
 from offload.worker.runs import Runs
 from offload.worker.steward import Steward
 from tests.worker.staging import Stage, working
@@ -212,14 +213,23 @@ async def test_an_outcome_is_stored_before_the_worker_goes(
     assert await job.aresult(timeout=0) == "lease 1"
 
 
+def completer_of(store: Store, applied: list[str]) -> Completer:
+    """Return one that notes which ends counted."""
+    return Completer(
+        store, Runs(2), Pace(), Progress(store), lambda job, _: applied.append(job.id)
+    )
+
+
 async def test_what_the_store_refuses_is_dropped_and_counted(stores: list[SQLiteStore]) -> None:
     [a, b] = await claimed(stores[0], "a", "b")
-    completer = Completer(stores[0], Runs(2), Pace())
+    applied: list[str] = []
+    completer = completer_of(stores[0], applied)
     completer.ended(a, Returned(b"1"))
     completer.ended(a, Returned(b"2"))
     completer.ended(b, Raised(Failure("ValueError", "boom"), retryable=False))
     await completer.step()
     assert completer.refused == 1
+    assert applied == ["a", "b"]
     stored = await stores[0].get(["a", "b"])
     assert [(job.state, job.result) for job in stored if job] == [
         (State.COMPLETE, b"1"),
@@ -231,7 +241,7 @@ async def test_a_cancel_that_the_worker_has_not_heard_of_wins_over_a_retry(
     stores: list[SQLiteStore],
 ) -> None:
     [job] = await claimed(stores[0], "a")
-    completer = Completer(stores[0], Runs(1), Pace())
+    completer = completer_of(stores[0], [])
     assert await stores[1].cancel("a", running=True)
     completer.ended(job, Raised(Failure("ValueError", "boom")))
     await completer.step()

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from offload import JobDead, JobTimeout, Queue, current_job
+from offload.tasks.limits import Limits
 from offload.worker.processes import Child
 from tests.worker.staging import Stage, gone, working
 
@@ -195,8 +196,8 @@ async def test_the_time_that_a_process_takes_to_start_is_not_the_tasks(
     spawn = Child.spawn
     slow = threading.Event()
 
-    async def late() -> Child:
-        child = await spawn()
+    async def late(limits: Limits | None) -> Child:
+        child = await spawn(limits)
         await asyncio.to_thread(slow.wait)
         return child
 

@@ -42,14 +42,16 @@ class Client:
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Run one of the async methods for a synchronous caller."""
-        return self.loop.run(coroutine)
+        return self.loop.drive(coroutine)
 
     async def call(self, operation: Callable[[Store], Awaitable[T]]) -> T:
         """Do something with the open store, from whatever loop this is."""
+        if self._opened and self.store.capabilities.any_thread:
+            return await operation(self.store)
         return await self.call_on_loop(operation)
 
     async def call_on_loop(self, operation: Callable[[Store], Awaitable[T]]) -> T:
-        """Do something that needs the store's own loop: it waits for news, or does much at once."""
+        """Do something with the open store that waits for news or starts much at once, on its loop."""
         return await self.loop.arun(self._call(operation))
 
     async def _call(self, operation: Callable[[Store], Awaitable[T]]) -> T:

@@ -22,8 +22,8 @@
       - JobPurged              it was there, and is gone
     + JobNotEnded              it is still pending or running
   x NoCurrentJob               `current_job` was used outside a task
-  x Abort, Retry               raised *by* a task to say how its attempt ends
-  x LeaseLost, JobTimeout, CancelRequested   raised *into* a task
+  x Abort, Retry, Snooze       raised *by* a task to say how its attempt ends
+  x LeaseLost, JobTimeout, CancelRequested, LimitExceeded   raised *into* a task
 
 Waiting too long raises the built-in `TimeoutError`, as `asyncio` and `concurrent.futures` do.
 """
@@ -153,6 +153,24 @@ class Retry(OffloadError):
         self.delay = delay
 
 
+class Snooze(OffloadError):
+    """Raise it in a task to give the job back: `raise Snooze(60)`. It uses no attempt.
+
+    The job is due again after `delay` seconds. Nothing limits how often a job does this.
+    """
+
+    def __init__(self, delay: float, reason: str = "snoozed") -> None:
+        """Remember the delay in seconds.
+
+        Raises:
+            ConfigurationError: it is not above 0, or no number.
+        """
+        if not 0 < delay < inf:
+            raise ConfigurationError(f"delay={delay!r}: must be a number of seconds above 0")
+        super().__init__(reason)
+        self.delay = delay
+
+
 class JobTimeout(OffloadError):
     """Raised into a task that has run longer than its `timeout`."""
 
@@ -163,3 +181,7 @@ class CancelRequested(OffloadError):
 
 class LeaseLost(OffloadError):
     """This run no longer owns its job: another worker has taken it over, reports are refused."""
+
+
+class LimitExceeded(OffloadError):
+    """Raised into a task that used more than its `limits` allow; the message says which."""

@@ -10,6 +10,11 @@ from offload.core.job import Job
 from offload.core.states import Move
 
 
+def storable(text: str) -> str:
+    """Escape what not every store can keep: lone surrogates, as of odd file names, and NUL."""
+    return text.encode(errors="backslashreplace").decode().replace("\0", "\\x00")
+
+
 @dataclass(frozen=True, slots=True)
 class Failure:
     """An error as it is stored: text, never an object that a reader would have to rebuild."""
@@ -19,10 +24,9 @@ class Failure:
     traceback: str = ""
 
     def __post_init__(self) -> None:
-        """Escape what not every store can keep: lone surrogates, as of odd file names, and NUL."""
+        """Make the texts storable."""
         for name in ("type", "message", "traceback"):
-            text = getattr(self, name).encode(errors="backslashreplace").decode()
-            object.__setattr__(self, name, text.replace("\0", "\\x00"))
+            object.__setattr__(self, name, storable(getattr(self, name)))
 
     def summary(self) -> str:
         """Return the error in one line; the whole of it is in `message` and `traceback`."""

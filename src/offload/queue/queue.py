@@ -6,15 +6,17 @@ from typing import Any, ParamSpec, TypeVar, Unpack, overload
 
 from offload.client.client import Client
 from offload.core.errors import ConfigurationError
-from offload.core.options import QueueOptions, TaskOptions, check, checked
+from offload.core.options import QueueOptions, check, checked
 from offload.queue.decorator import TaskDecorator
 from offload.queue.enqueueing import Enqueueing
+from offload.queue.hooks import HookMethods
 from offload.queue.inspection import Inspection
 from offload.queue.operating import Operating
 from offload.queue.working import Working
 from offload.store.base import Store
 from offload.store.loop import IOLoop
 from offload.store.open import open_store
+from offload.tasks.definition import TaskOptions
 from offload.tasks.registry import Registry
 from offload.tasks.task import Task
 
@@ -24,7 +26,7 @@ R = TypeVar("R")
 DEFAULT_PATH = ".offload/offload.db"
 
 
-class Queue(Enqueueing, Inspection, Operating, Working):
+class Queue(Enqueueing, Inspection, Operating, Working, HookMethods):
     """Tasks and their jobs.
 
     Nothing is opened and no thread started until the first call that needs it. Every method

@@ -47,6 +47,10 @@ class Capabilities:
 
     url: str | None
     """How another process opens the same store; None if none can."""
+    any_thread: bool = False
+    """Whether, once open, it takes calls from any thread and event loop, and from driven callers
+    (see `store.loop`); otherwise all but `cursor` belongs to the loop that opened it. `wait`
+    always does."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,10 @@
 
 User code never runs on this loop. So `delay()` may block the thread it is called on, whatever
 that thread is (a request handler's event loop, a task, a plain script), and cannot deadlock.
+
+The bridge is `drive`: it runs a coroutine on the calling thread, in one go. Whatever the
+coroutine awaits blocks that thread instead (see `is_driven`): the store's own threads answer it
+directly, and what needs an event loop runs on this one meanwhile.
 """
 
 import asyncio
@@ -16,6 +20,13 @@ T = TypeVar("T")
 
 CLOSED = "the queue was closed meanwhile"
 
+_here = threading.local()
+
+
+def is_driven() -> bool:
+    """Say whether the code that asks is driven, and so has to block where it would await."""
+    return getattr(_here, "driven", False)
+
 
 class IOLoop:
     """An event loop in a daemon thread, started when it is first needed."""
@@ -25,16 +36,29 @@ class IOLoop:
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
 
-    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """Run `coroutine` on the loop and block this thread until it is done.
+    def drive(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Run `coroutine` on this thread and block it until the end.
 
         Raises:
             OffloadError: called on the loop itself, which would wait for itself for ever.
         """
-        loop = self._started()
-        if _running_loop() is loop:
+        if self._loop is not None and _running_loop() is self._loop:
             coroutine.close()
             raise OffloadError("a synchronous call on the queue's own event loop: await its a-twin")
+        outer, _here.driven = is_driven(), True
+        try:
+            coroutine.send(None)
+        except StopIteration as end:
+            result: T = end.value
+            return result
+        finally:
+            _here.driven = outer
+            coroutine.close()
+        raise OffloadError("a driven coroutine awaited what only an event loop can give")
+
+    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Run `coroutine` on the loop and block this thread until it is done."""
+        loop = self._started()
         future = asyncio.run_coroutine_threadsafe(coroutine, loop)
         try:
             return future.result()
@@ -45,7 +69,9 @@ class IOLoop:
             raise
 
     async def arun(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """Run `coroutine` on the loop and await it from whatever loop this is."""
+        """Run `coroutine` on the loop and await it from whatever loop this is, or driven."""
+        if is_driven():
+            return self.run(coroutine)
         loop = self._started()
         if asyncio.get_running_loop() is loop:
             return await coroutine

@@ -1,13 +1,17 @@
 """Wake-ups inside one process: a counter a channel, and who waits for it to move."""
 
 import asyncio
+import contextlib
+import threading
 from collections import Counter
 
 from offload.store.base import Channel
 
+Waiter = asyncio.Future[None]
+
 
 class Signals:
-    """Counters that coroutines of one loop can wait on; `notify` belongs to the same loop.
+    """Counters that coroutines of any loop can wait on, moved from any thread.
 
     A waiter passes the count it saw before it looked at the rows, so news that come between
     the look and the wait are never slept through.
@@ -15,27 +19,37 @@ class Signals:
 
     def __init__(self) -> None:
         """Start all channels at zero, with nobody waiting."""
+        self._lock = threading.Lock()
         self._counts: Counter[Channel] = Counter()
-        self._waiting: dict[Channel, set[asyncio.Future[None]]] = {c: set() for c in Channel}
+        self._waiting: dict[Channel, set[Waiter]] = {channel: set() for channel in Channel}
 
     def cursor(self, channel: Channel) -> int:
         """Return how often the channel has moved."""
         return self._counts[channel]
 
     def notify(self, channel: Channel) -> None:
-        """Move the channel and wake everybody who waits on it."""
-        self._counts[channel] += 1
-        for waiter in self._waiting[channel]:
-            if not waiter.done():
-                waiter.set_result(None)
+        """Move the channel and wake everybody who waits on it; nobody waits, nobody is woken."""
+        with self._lock:
+            self._counts[channel] += 1
+            waiting = list(self._waiting[channel])
+        for waiter in waiting:
+            with contextlib.suppress(RuntimeError):  # its loop was closed under it
+                waiter.get_loop().call_soon_threadsafe(_wake, waiter)
 
     async def wait(self, channel: Channel, cursor: int, limit: float) -> None:
         """Return once the channel has moved past `cursor`, after `limit` seconds at most."""
-        if self._counts[channel] != cursor:
-            return
         waiter = asyncio.get_running_loop().create_future()
-        self._waiting[channel].add(waiter)
+        with self._lock:
+            if self._counts[channel] != cursor:
+                return
+            self._waiting[channel].add(waiter)
         try:
             await asyncio.wait([waiter], timeout=limit)
         finally:
-            self._waiting[channel].discard(waiter)
+            with self._lock:
+                self._waiting[channel].discard(waiter)
+
+
+def _wake(waiter: Waiter) -> None:
+    if not waiter.done():
+        waiter.set_result(None)

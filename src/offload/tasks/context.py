@@ -1,19 +1,38 @@
 """What a running function can say and ask: `current_job`."""
 
+import itertools
 import threading
+import time
 from collections.abc import Mapping
 from contextvars import ContextVar
 from typing import Protocol, cast
 
-from offload.core.errors import CancelRequested, JobTimeout, LeaseLost, NoCurrentJob
+from offload.codec import RESULT_LIMIT, encode_plain, encode_untyped, to_json
+from offload.core.errors import CancelRequested, JobTimeout, LeaseLost, NoCurrentJob, PayloadError
 from offload.core.job import Job
+from offload.core.records import LogLine, Report, storable
+
+LEVELS = ("debug", "info", "warning", "error", "critical")
+MESSAGE_LIMIT = 4_000
+"""Characters of a message; the rest is cut off."""
+DATA_LIMIT = 16 * 1024
+"""Bytes of the data beside a progress or a log line."""
+MOST_LINES = 10_000
+"""Lines that are kept of one run: a log that never ends must not fill the store."""
 
 
 class Reporter(Protocol):
-    """Where the news of a running job go; safe to call from any thread."""
+    """Where the news of running jobs go."""
 
-    def progress(self, job: Job, percent: int) -> None:
-        """Take note of how far the job is; written soon, the newest value wins."""
+    def report(self, report: Report) -> None:
+        """Take news, from any thread; they are stored soon, and before the job's end.
+
+        Of progress, message and data the newest counts; logs and parts keep their order. Waits
+        a while if more has come than can be stored. Then logs are left out, which the log says.
+
+        Raises:
+            StoreUnavailable: there is still no room for what was published.
+        """
 
 
 class JobContext:
@@ -28,12 +47,19 @@ class JobContext:
         """Describe `job` as it was claimed."""
         self.job = job
         self._reporter = reporter
+        self._began: float | None = None
+        self._lines = itertools.count(1)
         self._stop: Exception | None = None
         self._stopped = threading.Event()
 
     @property
     def id(self) -> str:
         """The job's id."""
+        return self.job.id
+
+    @property
+    def idempotency_key(self) -> str:
+        """The same for every run of the job, and for no other job: its id."""
         return self.job.id
 
     @property
@@ -61,15 +87,77 @@ class JobContext:
         """What was stored with the job, empty if nothing was."""
         return self.job.metadata or {}
 
-    def update_progress(self, percent: int) -> None:
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """The words by which the job can be found."""
+        return self.job.tags
+
+    @property
+    def elapsed(self) -> float | None:
+        """Seconds since the function started; None if it has not."""
+        return None if self._began is None else time.monotonic() - self._began
+
+    @property
+    def remaining(self) -> float | None:
+        """Seconds until the job's timeout, never below 0; None if it has none."""
+        if self.job.timeout is None:
+            return None
+        return max(0.0, self.job.timeout - (self.elapsed or 0.0))
+
+    def update_progress(
+        self, percent: int, message: str | None = None, data: object = None
+    ) -> None:
         """Tell watchers how far the job is, 0 to 100. Cheap: at most one write per 50 ms.
+
+        A message, or data that is anything JSON, stays until it is replaced.
 
         Raises:
             ValueError: `percent` is no whole number from 0 to 100.
+            PayloadTooLarge, PayloadError: `data` takes more than 16 KiB, or cannot be written.
         """
         if percent not in range(101):
             raise ValueError(f"progress {percent!r}: must be a whole number from 0 to 100")
-        self._reporter.progress(self.job, percent)
+        self._report(
+            progress=percent,
+            message=None if message is None else storable(message[:MESSAGE_LIMIT]),
+            data=None if data is None else encode_plain(data, "data", DATA_LIMIT),
+        )
+
+    def log(self, message: str, level: str = "info", **extra: object) -> None:
+        """Keep a line with the job; `extra` is shown as JSON, what is too long is cut off.
+
+        Raises:
+            ValueError: there is no such level.
+        """
+        if level not in LEVELS:
+            raise ValueError(f"level={level!r}: use one of {', '.join(LEVELS)}")
+        number = next(self._lines)
+        if number < MOST_LINES:
+            line = LogLine(level, storable(message[:MESSAGE_LIMIT]), _plain(extra))
+            self._report(logs=(line,))
+        elif number == MOST_LINES:
+            note = f"no more lines are kept of this run: it has logged {MOST_LINES:,}"
+            self._report(logs=(LogLine("warning", note),))
+
+    def publish(self, value: object) -> None:
+        """Hand out a partial result. All are kept, in their order, and stored before the end.
+
+        Raises:
+            PayloadTooLarge, PayloadError: it takes more than 1 MiB, or cannot be carried.
+            StoreUnavailable: more waits than can be stored.
+        """
+        self._report(parts=(encode_untyped(value, "what was published", RESULT_LIMIT),))
+
+    def _report(
+        self,
+        progress: int | None = None,
+        message: str | None = None,
+        data: bytes | None = None,
+        logs: tuple[LogLine, ...] = (),
+        parts: tuple[bytes, ...] = (),
+    ) -> None:
+        job = self.job
+        self._reporter.report(Report(job.id, job.lease, progress, message, data, logs, parts))
 
     def check_cancelled(self) -> None:
         """Raise if this run should stop: call it in the loops of long synchronous tasks.
@@ -86,10 +174,24 @@ class JobContext:
         """Sleep up to `seconds`, less if the run is asked to stop; return whether it was."""
         return self._stopped.wait(seconds)
 
+    def begin(self) -> None:
+        """Let `elapsed` count from now; the worker's side of it."""
+        self._began = time.monotonic()
+
     def ask_to_stop(self, reason: CancelRequested | JobTimeout | LeaseLost) -> None:
         """Make `check_cancelled` raise `reason`; the worker's side of it."""
         self._stop = reason
         self._stopped.set()
+
+
+def _plain(extra: Mapping[str, object]) -> Mapping[str, object] | None:
+    if not extra:
+        return None
+    try:
+        encode_plain(extra, "extra", DATA_LIMIT)
+    except PayloadError as error:
+        return {"left_out": str(error)}
+    return cast("Mapping[str, object]", to_json(extra))
 
 
 _current: ContextVar[JobContext] = ContextVar("offload_current_job")

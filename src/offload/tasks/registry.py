@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from offload.core.errors import TaskDefinitionError, TaskNotRegistered
+from offload.tasks.hooks import Hooks
 from offload.tasks.task import Task
 
 AnyTask = Task[Any, Any, Any]
@@ -15,6 +16,7 @@ class Registry:
     def __init__(self) -> None:
         """Start empty."""
         self._tasks: dict[str, AnyTask] = {}
+        self.hooks = Hooks()
 
     def __iter__(self) -> Iterator[AnyTask]:
         """Go through the tasks in the order of their definition."""
@@ -32,6 +34,7 @@ class Registry:
                 f"two tasks are named {task.name!r}: give one of them name=…, or rename it"
             )
         self._tasks[task.name] = task
+        task.hooks = self.hooks
 
     def find(self, name: str) -> AnyTask | None:
         """Return the task of that name, None if there is none."""

@@ -6,18 +6,21 @@ from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, Unpack, cast, 
 
 from offload.codec import Signature
 from offload.core.job import Job, NewJob
-from offload.core.options import TaskOptions, checked, over
+from offload.core.options import checked, over
 from offload.tasks.bridge import blocking
 from offload.tasks.canvas import Step
 from offload.tasks.definition import (
+    TaskOptions,
     check_keys,
     default_name,
     error_types,
     executor_of,
     lane_of,
+    limits_of,
 )
 from offload.tasks.draft import BatchOptions, CallOptions, Draft
 from offload.tasks.handle import JobHandle
+from offload.tasks.hooks import Hooks
 from offload.tasks.ports import Jobs
 
 P = ParamSpec("P")
@@ -55,7 +58,8 @@ class Task(Generic[P, Call, R]):
         self.executor = executor_of(function, options)
         self.retry_on = error_types(options.get("retry_on"))
         self.no_retry_on = error_types(options.get("no_retry_on")) or ()
-        self.limits = options.get("limits")
+        self.limits = limits_of(self.executor, options)
+        self.hooks = Hooks()
         self.lane = lane_of(self.name, options)
         check_keys(function, options)
         self.signature = Signature(function, self.name)

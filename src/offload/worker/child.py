@@ -2,7 +2,7 @@
 
     python -m offload.worker.child FD
 
-It reads a job a line from the socket FD and answers with progress and one outcome.
+It reads a job a line from the socket FD and answers with news and one outcome.
 """
 
 import ctypes
@@ -13,21 +13,27 @@ import runpy
 import signal
 import socket
 import sys
+import threading
 from types import FrameType
 from typing import Any, TextIO
 
-from offload.core.decide import Outcome, Raised, Returned
-from offload.core.errors import JobTimeout, TaskDefinitionError
+from offload.core.decide import Outcome, Raised, Released, Returned
+from offload.core.errors import JobTimeout, LimitExceeded, TaskDefinitionError
 from offload.core.job import Job
+from offload.core.records import Report
 from offload.core.retry import RetryPolicy
 from offload.core.states import State
 from offload.tasks.context import enter
 from offload.tasks.registry import AnyTask
 from offload.tasks.task import Task
+from offload.worker.confine import forget_peak, leave_network, limited, peak
 from offload.worker.processes import SOFT_TIMEOUT
+from offload.worker.report import to_wire
 from offload.worker.run import Run, failure_of
 
 PR_SET_PDEATHSIG = 1
+INTERRUPTS = (SOFT_TIMEOUT, signal.SIGPROF)
+"""Signals that raise in a function."""
 
 
 class Pipe:
@@ -36,50 +42,75 @@ class Pipe:
     def __init__(self, stream: TextIO) -> None:
         """Write to `stream`."""
         self._stream = stream
+        self._lock = threading.Lock()
 
-    def progress(self, job: Job, percent: int) -> None:
-        """Pass progress on; the worker merges what comes too fast."""
-        self.send({"id": job.id, "progress": percent})
+    def report(self, report: Report) -> None:
+        """Pass news on; while the worker has no room for more, writing waits."""
+        self.send(to_wire(report))
 
     def send(self, message: dict[str, Any]) -> None:
-        """Write one line."""
-        self._stream.write(json.dumps(message) + "\n")
-        self._stream.flush()
+        """Write one line, whole: a function is interrupted before or after it."""
+        line = json.dumps(message) + "\n"
+        masked = signal.pthread_sigmask(signal.SIG_BLOCK, INTERRUPTS)
+        try:
+            with self._lock:
+                self._stream.write(line)
+                self._stream.flush()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, masked)
 
 
 def main() -> None:
     """Work until the socket closes."""
-    _die_with_parent()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(SOFT_TIMEOUT, signal.SIG_IGN)
+    parent = os.getppid()
+    for number in (signal.SIGINT, *INTERRUPTS):
+        signal.signal(number, signal.SIG_IGN)
     stream = socket.socket(fileno=int(sys.argv[1])).makefile("rw", encoding="utf-8", newline="\n")
     setup = json.loads(stream.readline())
+    refusal = None if setup["network"] else _without_network()
+    _die_with_parent(parent)  # the kernel forgets this when it gives a process new rights
     sys.path[:] = setup["path"]
     pipe = Pipe(stream)
     for line in stream:
         order = json.loads(line)
-        pipe.send(_answer(order, pipe, setup["main"]))
+        outcome = refusal or _outcome_of(order, pipe, setup["main"])
+        pipe.send({**_answer(outcome), "memory": peak()})
 
 
-def _answer(order: dict[str, Any], pipe: Pipe, main_file: str | None) -> dict[str, Any]:
-    outcomes: list[Outcome] = []
+def _without_network() -> Outcome | None:
+    try:
+        leave_network()
+    except LimitExceeded as error:
+        return Raised(failure_of(error))
+    return None
+
+
+def _outcome_of(order: dict[str, Any], pipe: Pipe, main_file: str | None) -> Outcome:
     try:
         task = _find(order["module"], order["qualname"], main_file)
-        run = Run(_job(order), task, pipe, lambda _, outcome: outcomes.append(outcome))
-        _execute(run, pipe)
+        return _execute(Run(_job(order), task, pipe, _unheard, _unheard), pipe)
     except BaseException as error:  # noqa: BLE001 - a module that cannot be imported, most often
-        outcomes.append(Raised(failure_of(error)))
-    match outcomes[0]:
+        return Raised(failure_of(error))
+
+
+def _unheard(*_: object) -> None:
+    """Stand where a worker would listen: here the outcome is what `_execute` returns."""
+
+
+def _answer(outcome: Outcome) -> dict[str, Any]:
+    match outcome:
         case Returned(result):
             return {"result": result.decode()}
         case Raised(failure, retryable, delay):
             text = [failure.type, failure.message, failure.traceback]
             return {"failure": text, "retryable": retryable, "delay": delay}
+        case Released(delay):
+            return {"released": delay}
         case other:
             return {"failure": ["WorkerError", repr(other), ""], "retryable": True, "delay": None}
 
 
-def _execute(run: Run, pipe: Pipe) -> None:
+def _execute(run: Run, pipe: Pipe) -> Outcome:
     def time_is_up(number: int, frame: FrameType | None) -> None:
         del number, frame
         raise JobTimeout(run.timed_out())
@@ -88,13 +119,15 @@ def _execute(run: Run, pipe: Pipe) -> None:
     try:
         args, kwargs = run.signature.decode_arguments(run.job.payload)
         signal.signal(SOFT_TIMEOUT, time_is_up)
+        forget_peak()
         pipe.send({"begun": run.job.id})
-        outcome = run.returned(run.task.function(*args, **kwargs))
+        run.start_clock()
+        with limited(run.task.limits):
+            return run.returned(run.call(args, kwargs))
     except BaseException as error:  # noqa: BLE001 - SystemExit must not end the process
-        outcome = run.raised(error)
+        return run.raised(error)
     finally:
         signal.signal(SOFT_TIMEOUT, signal.SIG_IGN)
-    run.end(outcome)
 
 
 def _find(module: str, qualname: str, main_file: str | None) -> AnyTask:
@@ -133,12 +166,12 @@ def _job(order: dict[str, Any]) -> Job:
         lease=order["lease"],
         timeout=order["timeout"],
         metadata=order["metadata"],
+        tags=tuple(order["tags"]),
     )
 
 
-def _die_with_parent() -> None:
+def _die_with_parent(parent: int) -> None:
     """Let the kernel kill this process when its worker dies, whatever the function is doing."""
-    parent = os.getppid()
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:  # it died before the kernel was told

@@ -1,58 +1,55 @@
-"""Writes how runs ended and how far they are, in batches, for as long as it takes."""
+"""Writes how runs ended, in batches, for as long as it takes."""
 
 import asyncio
 import contextlib
 import logging
 import random
 from collections import deque
+from collections.abc import Callable
+from dataclasses import replace
 from itertools import islice
 
 from offload.core.decide import Outcome, Raised, decide
 from offload.core.errors import StoreError, StoreRefused
 from offload.core.job import Job
-from offload.core.records import Failure, Finish, Report
+from offload.core.records import Failure, Finish
 from offload.core.states import Move
 from offload.store.base import Store
 from offload.worker.pace import Pace
+from offload.worker.progress import Progress
 from offload.worker.runs import Runs
-from offload.worker.service import Service
+from offload.worker.service import Inbox, Service
 
 log = logging.getLogger("offload.worker")
 
-End = tuple[Job, Outcome]
+End = tuple[Job, Outcome, float | None, int | None]
 
 MOST = 256
-PROGRESS_EVERY = 0.05
-"""Seconds between two writes of progress; what comes in between is merged."""
-
-
-class _Inbox:
-    """Wakes the control loop from any thread, once for any number of calls."""
-
-    def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._event = asyncio.Event()
-
-    def ring(self) -> None:
-        if not self._event.is_set():
-            self._loop.call_soon_threadsafe(self._event.set)
-
-    async def wait(self) -> None:
-        await self._event.wait()
-        self._event.clear()
 
 
 class Completer(Service):
     """Decides what becomes of ended runs and stores it, fenced by their leases."""
 
-    def __init__(self, store: Store, runs: Runs, pace: Pace) -> None:
-        """Store the ends of `runs`, and tell `pace` how long their lines took."""
+    def __init__(
+        self,
+        store: Store,
+        runs: Runs,
+        pace: Pace,
+        progress: Progress,
+        stored: Callable[[Job, Finish], None],
+    ) -> None:
+        """Store the ends of `runs`, and tell `pace` how long their lines took.
+
+        What a run has said is stored before its end. `stored` hears of each end that counts.
+        """
         super().__init__()
         self._store = store
         self._runs = runs
         self._pace = pace
+        self._progress = progress
+        self._stored = stored
         self._ended: deque[End] = deque()
-        self._inbox = _Inbox()
+        self._inbox = Inbox()
         self.refused = 0
 
     async def run(self) -> None:
@@ -61,9 +58,14 @@ class Completer(Service):
         with contextlib.suppress(StoreError):
             await self._store_ended()
 
-    def ended(self, job: Job, outcome: Outcome) -> None:
-        """Take an outcome; called once a run, from any thread."""
-        self._ended.append((job, outcome))
+    def ended(
+        self, job: Job, outcome: Outcome, ran: float | None = None, memory: int | None = None
+    ) -> None:
+        """Take an outcome; called once a run, from any thread.
+
+        `ran` is in seconds, None if the function did not start; `memory` in bytes.
+        """
+        self._ended.append((job, outcome, ran, memory))
         self._inbox.ring()
 
     async def step(self) -> None:
@@ -75,7 +77,7 @@ class Completer(Service):
     async def _store_ended(self) -> None:
         batch = list(islice(self._ended, MOST))
         now = asyncio.get_running_loop().time()
-        for job, _ in batch:
+        for job, *_ in batch:
             line = self._runs.returned(job)
             if line is not None:
                 self._pace.note(line, now)
@@ -83,7 +85,8 @@ class Completer(Service):
             await self._store_all(batch)
 
     async def _store_all(self, batch: list[End]) -> None:
-        finishes = [decide(job, outcome, random.random) for job, outcome in batch]
+        await self._progress.flush(job for job, *_ in batch)
+        finishes = [_finish(*end) for end in batch]
         try:
             applied = await self._store.finish(finishes)
         except StoreRefused as error:
@@ -92,48 +95,28 @@ class Completer(Service):
                 for end in batch:
                     await self._store_all([end])
                 return
-            finishes = [decide(batch[0][0], _refused(error), random.random)]
+            job, _, ran, memory = batch[0]
+            finishes = [_finish(job, _refused(error), ran, memory)]
             applied = await self._store.finish(finishes)
         for finish, was_applied in zip(finishes, applied, strict=True):
             # An end leaves the list only now: while the store is away, it is kept.
-            job, _ = self._ended.popleft()
+            job = self._ended.popleft()[0]
             self._runs.remove(job)
             if was_applied:
                 _tell(job, finish)
+                self._stored(job, finish)
             else:
                 self.refused += 1
                 log.warning("job %s was taken over by another worker: its end is dropped", job.id)
 
 
+def _finish(job: Job, outcome: Outcome, ran: float | None, memory: int | None) -> Finish:
+    finish = decide(job, outcome, random.random)
+    return finish if ran is None else replace(finish, ran=ran, memory=memory)
+
+
 def _refused(error: StoreRefused) -> Outcome:
     return Raised(Failure("StoreRefused", str(error)), retryable=False)
-
-
-class Progress(Service):
-    """Stores the newest progress of each running job."""
-
-    def __init__(self, store: Store) -> None:
-        """Report to `store`."""
-        super().__init__()
-        self._store = store
-        self._reports: deque[Report] = deque()
-        self._inbox = _Inbox()
-
-    def progress(self, job: Job, percent: int) -> None:
-        """Take note of a job's progress; called from any thread."""
-        self._reports.append(Report(job.id, job.lease, percent))
-        self._inbox.ring()
-
-    async def step(self) -> None:
-        """Write what is new, then rest a little so that a busy task costs few writes."""
-        await self.unless_stopping(self._inbox.wait())
-        newest: dict[str, Report] = {}
-        while self._reports:
-            report = self._reports.popleft()
-            newest[report.job_id] = report
-        if newest:
-            await self._store.report(list(newest.values()))
-            await self.unless_stopping(asyncio.sleep(PROGRESS_EVERY))
 
 
 def _tell(job: Job, finish: Finish) -> None:

@@ -75,7 +75,7 @@ class AsyncExecutor:
         enter(run.context)
         try:
             args, kwargs = run.signature.decode_arguments(run.job.payload)
-            run.end(run.returned(await run.task.function(*args, **kwargs)))
+            run.end(run.returned(await run.acall(args, kwargs)))
         except asyncio.CancelledError as error:
             run.end(run.raised(error) if run.stop is None else run.stopped())
         except BaseException as error:  # noqa: BLE001 - SystemExit must not end the user's loop
@@ -156,6 +156,6 @@ class ThreadExecutor:
         enter(run.context)
         try:
             args, kwargs = run.signature.decode_arguments(run.job.payload)
-            run.end(run.returned(run.task.function(*args, **kwargs)))
+            run.end(run.returned(run.call(args, kwargs)))
         except BaseException as error:  # noqa: BLE001 - SystemExit must not end the thread
             run.end(run.raised(error))

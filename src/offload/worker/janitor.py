@@ -60,8 +60,8 @@ class Janitor(Service):
         age = self._result_ttl
         while True:
             pruned = await self._store.prune(
-                jobs_older_than=age, dead_older_than=age, errors_older_than=age
+                jobs_older_than=age, dead_older_than=age, records_older_than=age
             )
-            if not (pruned.jobs or pruned.dead_letters or pruned.errors):
+            if not (pruned.jobs or pruned.dead_letters or pruned.records):
                 return
             log.info("pruned %d jobs, %d dead letters", pruned.jobs, pruned.dead_letters)

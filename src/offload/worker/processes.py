@@ -7,20 +7,32 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from offload.core.decide import Lapsed, Outcome, Raised, Returned
-from offload.core.records import Failure
+from offload.core.decide import Lapsed, Outcome, Raised, Released, Returned
+from offload.core.records import Failure, Report
+from offload.tasks.limits import Limits
+from offload.worker.confine import environment, why_killed
+from offload.worker.report import from_wire
 from offload.worker.run import Run, Stop, failure_of
 
 SOFT_TIMEOUT = signal.SIGUSR1
 LINE_LIMIT = 16 * 1024 * 1024
 
 
+Relay = Callable[[Report], Awaitable[None]]
+
+
 class ChildDied(Exception):
     """The process ended before it answered; `begun` says whether it had started the job."""
 
     begun = False
+
+    def __init__(self, code: int) -> None:
+        """Say how it ended, by its return code."""
+        super().__init__(f"signal {-code}" if code < 0 else f"exit code {code}")
+        self.signal = -code
 
 
 class Child:
@@ -31,29 +43,32 @@ class Child:
         process: asyncio.subprocess.Process,
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
+        limits: Limits | None,
     ) -> None:
         """Use `spawn`."""
+        self.limits = limits
         self._process = process
         self._reader = reader
         self._writer = writer
 
     @classmethod
-    async def spawn(cls) -> "Child":
-        """Start a process that can import what this one can."""
+    async def spawn(cls, limits: Limits | None) -> "Child":
+        """Start a process that can import what this one can, for tasks with these limits."""
         ours, theirs = socket.socketpair()
         with theirs:
             process = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "offload.worker.child", str(theirs.fileno()),
                 stdin=asyncio.subprocess.DEVNULL, pass_fds=[theirs.fileno()],
-                start_new_session=True,
+                start_new_session=True, env=environment(limits),
             )  # fmt: skip
         reader, writer = await asyncio.open_unix_connection(sock=ours, limit=LINE_LIMIT)
-        child = cls(process, reader, writer)
-        child._send({"path": sys.path, "main": _main_file()})
+        child = cls(process, reader, writer, limits)
+        network = limits is None or limits.network
+        child._send({"path": sys.path, "main": _main_file(), "network": network})
         return child
 
-    async def execute(self, run: Run) -> Outcome:
-        """Run one job in the process.
+    async def execute(self, run: Run, relay: Relay) -> Outcome:
+        """Run one job in the process, and `relay` what it says.
 
         Raises:
             ChildDied: the process ended first.
@@ -71,6 +86,7 @@ class Child:
                 "lease": run.job.lease,
                 "timeout": run.job.timeout,
                 "metadata": run.job.metadata,
+                "tags": run.job.tags,
             }
         )
         begun = False
@@ -80,10 +96,11 @@ class Child:
                     case {"begun": _}:
                         begun = True
                         run.start_clock()
-                    case {"progress": percent}:
-                        run.context.update_progress(percent)
-                    case outcome:
-                        return _outcome(outcome)
+                    case {"report": _} as news:
+                        await relay(from_wire(news))
+                    case answer:
+                        run.memory = answer["memory"]
+                        return _outcome(answer)
         except ChildDied as death:
             death.begun = begun
             raise
@@ -115,15 +132,15 @@ class Child:
         if line.endswith(b"\n"):
             message: dict[str, Any] = json.loads(line)
             return message
-        code = await self._process.wait()
-        raise ChildDied(f"signal {-code}" if code < 0 else f"exit code {code}")
+        raise ChildDied(await self._process.wait())
 
 
 class ProcessExecutor:
     """Keeps as many processes as ran at once; lives on the control loop."""
 
-    def __init__(self) -> None:
-        """Start processes when they are first needed."""
+    def __init__(self, relay: Relay) -> None:
+        """Start processes when they are first needed, and `relay` what functions say."""
+        self._relay = relay
         self._idle: list[Child] = []
         self._children: dict[Run, Child] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -172,24 +189,32 @@ class ProcessExecutor:
             run.end(Raised(failure_of(error)))
 
     async def _outcome_of(self, run: Run) -> Outcome:
-        while self._idle:
+        while (child := self._waiting(run.task.limits)) is not None:
             try:
-                return await self._execute(run, self._idle.pop())
+                return await self._execute(run, child)
             except ChildDied as death:
                 # A process that died while it waited says nothing about this job.
                 if death.begun or run.stop is not None:
                     return _after_death(run, death)
+        if self._idle:  # of other limits: there are never more processes than ran at once
+            await self._idle.pop(0).close()
         try:
-            return await self._execute(run, await Child.spawn())
+            return await self._execute(run, await Child.spawn(run.task.limits))
         except ChildDied as death:
             return _after_death(run, death)
+
+    def _waiting(self, limits: Limits | None) -> Child | None:
+        for place in reversed(range(len(self._idle))):
+            if self._idle[place].limits == limits:
+                return self._idle.pop(place)
+        return None
 
     async def _execute(self, run: Run, child: Child) -> Outcome:
         self._children[run] = child
         try:
             if run.stop is not None:  # asked to stop while its process was starting
                 child.kill()
-            outcome = await child.execute(run)
+            outcome = await child.execute(run, self._relay)
         except BaseException:
             await child.close()
             raise
@@ -202,12 +227,18 @@ class ProcessExecutor:
 def _after_death(run: Run, death: ChildDied) -> Outcome:
     if run.stop is not None:
         return run.stopped()
-    return Lapsed(f"the process of the task died ({death})")
+    limits = run.task.limits
+    if reason := why_killed(death.signal, limits):
+        return run.broken(reason)
+    under = "" if limits is None else f", under the limits {limits}"
+    return Lapsed(f"the process of the task died ({death}{under})")
 
 
-def _outcome(message: dict[str, Any]) -> Outcome:
+def _outcome(message: Mapping[str, Any]) -> Outcome:
     if "result" in message:
         return Returned(message["result"].encode())
+    if "released" in message:
+        return Released(message["released"])
     return Raised(Failure(*message["failure"]), message["retryable"], message["delay"])
 
 

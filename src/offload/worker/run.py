@@ -4,7 +4,9 @@ import asyncio
 import threading
 import traceback
 from collections.abc import Callable
+from contextlib import ExitStack
 from enum import Enum
+from typing import Any
 
 from offload.codec import Signature
 from offload.core.decide import Lapsed, Outcome, Raised, Released, Returned, Stopped
@@ -13,8 +15,10 @@ from offload.core.errors import (
     CancelRequested,
     JobTimeout,
     LeaseLost,
+    LimitExceeded,
     PayloadError,
     Retry,
+    Snooze,
     TaskNotRegistered,
 )
 from offload.core.job import Job
@@ -37,6 +41,10 @@ class Stop(Enum):
     SHUTDOWN = "the worker stops"
 
 
+Ended = Callable[[Job, Outcome, float | None, int | None], None]
+"""Hears how a run ended, how many seconds its function ran, and the bytes that it took."""
+
+
 class Run:
     """A claimed job being run; whoever ends it first decides, later ends are ignored."""
 
@@ -45,13 +53,12 @@ class Run:
         job: Job,
         task: AnyTask,
         reporter: Reporter,
-        ended: Callable[[Job, Outcome], None],
-        clock: Callable[["Run"], None] | None = None,
+        ended: Ended,
+        started: Callable[["Run"], None],
     ) -> None:
         """Prepare to run `job`.
 
-        `ended` is called once, and `clock` when the function starts if the job has a timeout,
-        both from any thread.
+        `ended` is called once, and `started` when the function starts, both from any thread.
         """
         self.job = job
         self.task = task
@@ -60,10 +67,12 @@ class Run:
         self.timers: list[asyncio.TimerHandle] = []
         self._next: tuple[Run, Callable[[Run], None]] | None = None
         self._ended = ended
-        self._clock = clock
+        self._started = started
         self._lock = threading.Lock()
         self._has_begun = False
         self.is_over = False
+        self.memory: int | None = None
+        """The most bytes that the process of the function held, where that can be told."""
 
     @property
     def signature(self) -> Signature:
@@ -107,8 +116,28 @@ class Run:
 
     def start_clock(self) -> None:
         """Let the timeout run from now: what comes before the function is not its time."""
-        if self._clock is not None and self.job.timeout is not None:
-            self._clock(self)
+        self.context.begin()
+        self._started(self)
+
+    def call(self, args: tuple[object, ...], kwargs: dict[str, object]) -> Any:
+        """Call the function, within the middleware."""
+        if not self.task.hooks.middleware:
+            return self.task.function(*args, **kwargs)
+        with self._within():
+            return self.task.function(*args, **kwargs)
+
+    async def acall(self, args: tuple[object, ...], kwargs: dict[str, object]) -> Any:
+        """Call the coroutine function, within the middleware."""
+        if not self.task.hooks.middleware:
+            return await self.task.function(*args, **kwargs)
+        with self._within():
+            return await self.task.function(*args, **kwargs)
+
+    def _within(self) -> ExitStack:
+        with ExitStack() as stack:
+            for middleware in self.task.hooks.middleware:
+                stack.enter_context(middleware(self.context))
+            return stack.pop_all()
 
     def end_unbegun(self, outcome: Outcome) -> bool:
         """End the run if its function has not begun, and say whether that was so."""
@@ -123,7 +152,7 @@ class Run:
             if self.is_over or (self._has_begun and not if_begun):
                 return False
             self.is_over = True
-        self._ended(self.job, outcome)
+        self._ended(self.job, outcome, self.context.elapsed, self.memory)
         return True
 
     def returned(self, value: object) -> Outcome:
@@ -143,15 +172,32 @@ class Run:
             return Raised(failure_of(error), retryable=False)
         if isinstance(error, Retry):
             return Raised(failure_of(error), delay=error.delay)
+        if isinstance(error, Snooze):
+            return Released(error.delay)
         if isinstance(error, CancelRequested) and self.stop in (Stop.CANCEL, Stop.SHUTDOWN):
             return self.stopped()
-        return Raised(failure_of(error))
+        return Raised(failure_of(error), retryable=self._retries(type(error)))
+
+    def overdue(self, addition: str = "") -> Outcome:
+        """Return the outcome of a function that was stopped for its time."""
+        failure = Failure("JobTimeout", self.timed_out() + addition)
+        return Raised(failure, retryable=self._retries(JobTimeout))
+
+    def broken(self, reason: str) -> Outcome:
+        """Return the outcome of a function whose process was killed by a limit."""
+        failure = Failure(LimitExceeded.__name__, reason)
+        return Raised(failure, retryable=self._retries(LimitExceeded))
+
+    def _retries(self, kind: type[BaseException]) -> bool:
+        if issubclass(kind, self.task.no_retry_on):
+            return False
+        return self.task.retry_on is None or issubclass(kind, self.task.retry_on)
 
     def stopped(self) -> Outcome:
         """Return the outcome of a run that stopped because it was asked to."""
         match self.stop:
             case Stop.TIMEOUT:
-                return Raised(Failure("JobTimeout", self.timed_out()))
+                return self.overdue()
             case Stop.SHUTDOWN:
                 return Released()
             case Stop.LOST:

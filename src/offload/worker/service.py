@@ -15,6 +15,25 @@ REST = 0.5
 LONGEST_REST = 5.0
 
 
+class Inbox:
+    """Wakes the control loop from any thread, once for any number of calls."""
+
+    def __init__(self) -> None:
+        """Wake the running loop."""
+        self._loop = asyncio.get_running_loop()
+        self._event = asyncio.Event()
+
+    def ring(self) -> None:
+        """Wake whoever waits, or will."""
+        if not self._event.is_set():
+            self._loop.call_soon_threadsafe(self._event.set)
+
+    async def wait(self) -> None:
+        """Return after the next ring, or at once if there was one."""
+        await self._event.wait()
+        self._event.clear()
+
+
 class Service(ABC):
     """A loop that outlives a store that is away, and stops between two steps."""
 

@@ -9,18 +9,19 @@ import socket
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
-from offload.core.decide import Raised, Released
+from offload.core.decide import Released
 from offload.core.errors import StoreError
 from offload.core.job import Job
-from offload.core.records import Failure
 from offload.store.base import Beat, Store
 from offload.tasks.registry import Registry
-from offload.worker.completer import Completer, Progress
+from offload.worker.completer import Completer
 from offload.worker.executors import AsyncExecutor, Executor, ThreadExecutor
 from offload.worker.fetcher import Fetcher
+from offload.worker.hooks import Teller
 from offload.worker.janitor import Janitor
 from offload.worker.pace import PATIENCE, Pace
 from offload.worker.processes import ProcessExecutor
+from offload.worker.progress import Progress
 from offload.worker.pulse import Pulse
 from offload.worker.run import HARD_AFTER, Run, Stop
 from offload.worker.runs import Line, Runs, in_lines
@@ -31,6 +32,10 @@ log = logging.getLogger("offload.worker")
 
 FAREWELL = 0.5
 """Seconds that functions have to stop when the grace is over."""
+LAST_WORDS = 5.0
+"""Seconds that hooks have for what is still to be told when the worker ends."""
+STRANGE_AGAIN = 10.0
+"""Seconds for which a job of a task that is unknown here is left to workers that know it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +70,15 @@ class Worker:
         self._options = options
         self._runs = Runs(options.concurrency)
         self._pace = Pace()
-        self._completer = Completer(store, self._runs, self._pace)
         self._progress = Progress(store)
+        self._teller = Teller(registry.hooks, user_loop)
+        self._completer = Completer(
+            store, self._runs, self._pace, self._progress, self._teller.stored
+        )
         self._executors: dict[str, Executor] = {
             "async": AsyncExecutor(user_loop),
             "thread": ThreadExecutor(options.concurrency),
-            "process": ProcessExecutor(),
+            "process": ProcessExecutor(self._progress.relay),
         }
         self._beat = Beat(
             worker=self.id,
@@ -122,6 +130,7 @@ class Worker:
                 await executor.close()
             with contextlib.suppress(StoreError):
                 await self._store.retire(self.id)
+            await self._teller.close(LAST_WORDS)
         log.info("worker %s stopped", self.id)
 
     @contextlib.asynccontextmanager
@@ -163,10 +172,14 @@ class Worker:
         task = self._registry.find(job.task)
         if task is None:
             known = ", ".join(sorted(task.name for task in self._registry)) or "none"
-            reason = f"no task named {job.task!r} is known to this worker (known: {known})"
-            self._completer.ended(job, Raised(Failure("TaskNotRegistered", reason)))
+            log.warning(
+                "job %s is given back: no task named %r is known to this worker (known: %s)",
+                job.id, job.task, known,
+            )  # fmt: skip
+            # While a new version is rolled out, some workers know tasks that others do not.
+            self._completer.ended(job, Released(STRANGE_AGAIN))
             return None
-        return Run(job, task, self._progress, self._completer.ended, self._clock)
+        return Run(job, task, self._progress, self._completer.ended, self._began)
 
     def _start(self, run: Run) -> None:
         self._executors[run.task.executor].start(run)
@@ -174,12 +187,13 @@ class Worker:
     def _start_soon(self, run: Run) -> None:
         self._loop.call_soon_threadsafe(self._start, run)
 
-    def _clock(self, run: Run) -> None:
-        self._loop.call_soon_threadsafe(self._start_timers, run)
+    def _began(self, run: Run) -> None:
+        self._teller.started(run.job)
+        if run.job.timeout is not None:
+            self._loop.call_soon_threadsafe(self._start_timers, run, run.job.timeout)
 
-    def _start_timers(self, run: Run) -> None:
-        timeout = run.job.timeout
-        if timeout is not None and not run.is_over:
+    def _start_timers(self, run: Run, timeout: float) -> None:
+        if not run.is_over:
             run.timers += [
                 self._loop.call_later(timeout, self._time_is_up, run),
                 self._loop.call_later(timeout + HARD_AFTER, self._cut_off, run),
@@ -191,7 +205,7 @@ class Worker:
             self._executors[run.task.executor].stop(run)
 
     def _cut_off(self, run: Run) -> None:
-        if run.end(Raised(Failure("JobTimeout", f"{run.timed_out()}, and did not stop"))):
+        if run.end(run.overdue(", and did not stop")):
             self._executors[run.task.executor].abandon(run)
 
     # --- the end -------------------------------------------------------------------------

@@ -2,14 +2,10 @@
 
 import asyncio
 import json
-import threading
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from typing import Any, TypeVar
-
-import apsw
 
 from offload.core.errors import ConfigurationError, OffloadError
 from offload.core.job import Job, NewJob
@@ -23,6 +19,7 @@ from offload.store.sqlite.bell import Bell
 from offload.store.sqlite.claiming import claim
 from offload.store.sqlite.enqueueing import prepared, refusable
 from offload.store.sqlite.finishing import finish, report
+from offload.store.sqlite.readers import Readers
 from offload.store.sqlite.reading import Reading
 from offload.store.sqlite.rows import Row, claimed
 from offload.store.sqlite.statements import SQL
@@ -30,8 +27,6 @@ from offload.store.sqlite.ticket import Ticket
 from offload.store.sqlite.writer import Transaction, Writer
 
 T = TypeVar("T")
-
-READERS = 8
 
 
 class SQLiteStore(Reading):
@@ -51,13 +46,11 @@ class SQLiteStore(Reading):
         if synchronous not in connection.SYNCHRONOUS:
             raise ConfigurationError(f"synchronous={synchronous!r}: use 'FULL' or 'NORMAL'")
         self.path = Path(path).absolute()
-        self.capabilities = Capabilities(url=f"sqlite:///{self.path}")
+        self.capabilities = Capabilities(url=f"sqlite:///{self.path}", any_thread=True)
         self._synchronous = synchronous
         self._clock = clock or SystemClock()
         self._signals = Signals()
         self._writer: Writer | None = None
-        self._local = threading.local()
-        self._connections: list[apsw.Connection] = []
         self._opening = asyncio.Lock()
 
     # --- opening -------------------------------------------------------------------------
@@ -69,14 +62,12 @@ class SQLiteStore(Reading):
                 await self._open()
 
     async def _open(self) -> None:
-        self._loop = asyncio.get_running_loop()
         await asyncio.to_thread(self._prepare)
+        writer = Writer(self.path, self._synchronous, Ticket(self._ticket_path), self._committed)
         self._bell = Bell(self.path.with_name(self.path.name + "-bells"))
-        self._bell.open(self._signals.notify)
-        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="offload-reader")
-        ticket = Ticket(self._ticket_path)
-        writer = Writer(self.path, self._synchronous, ticket, self._committed)
+        self._readers = Readers(self.path, self._synchronous)
         writer.start()
+        self._bell.open(self._signals.notify)
         self._writer = writer
 
     def _prepare(self) -> None:
@@ -103,19 +94,12 @@ class SQLiteStore(Reading):
         self._opening = asyncio.Lock()  # the store may be opened again on another loop
         await asyncio.to_thread(writer.stop)
         self._bell.close()
-        await asyncio.to_thread(self._readers.shutdown)
-        for reader in self._connections:
-            reader.close()
-        self._connections.clear()
-        self._local = threading.local()
+        await asyncio.to_thread(self._readers.close)
 
     def _committed(self, channels: set[Channel]) -> None:
-        self._loop.call_soon_threadsafe(self._notify, channels)
-        self._bell.ring(channels)
-
-    def _notify(self, channels: set[Channel]) -> None:
         for channel in channels:
             self._signals.notify(channel)
+        self._bell.ring(channels)
 
     # --- hot -----------------------------------------------------------------------------
 
@@ -267,13 +251,4 @@ class SQLiteStore(Reading):
     async def _read(self, sql: str, values: dict[str, Any]) -> list[Row]:
         if self._writer is None:
             raise ConfigurationError("the store is not open")
-        return await self._loop.run_in_executor(self._readers, self._read_now, sql, values)
-
-    def _read_now(self, sql: str, values: dict[str, Any]) -> list[Row]:
-        reader = getattr(self._local, "connection", None)
-        with connection.translated(self.path):
-            if reader is None:
-                reader = self._local.connection = connection.connect(self.path, self._synchronous)
-                self._connections.append(reader)
-            rows: list[Row] = reader.execute(sql, values).fetchall()
-        return rows
+        return await self._readers.read(sql, values)

@@ -6,17 +6,20 @@ sync for all of them.
 """
 
 import asyncio
+import contextlib
 import queue
 import threading
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import apsw
 
-from offload.core.errors import StoreError, StoreUnavailable
+from offload.core.errors import StoreUnavailable
 from offload.store.base import Channel
+from offload.store.loop import CLOSED, is_driven
 from offload.store.sqlite.connection import connect, immediate, translated
 from offload.store.sqlite.ticket import Ticket
 
@@ -58,13 +61,37 @@ class Transaction:
         return count
 
 
+class Pending(Generic[T]):
+    """The answer for a driven caller, whose thread waits for it."""
+
+    def __init__(self) -> None:
+        """Know no answer yet."""
+        self._done = threading.Lock()
+        self._done.acquire()
+        self._result: T
+        self._error: BaseException | None = None
+
+    def answer(self, result: T, error: BaseException | None) -> None:
+        """Give the answer; called once."""
+        self._result, self._error = result, error
+        self._done.release()
+
+    async def wait(self) -> T:
+        """Block the thread until there is an answer: a driven coroutine has no loop to go on."""
+        with self._done:
+            if self._error is not None:
+                raise self._error
+            return self._result
+
+
 Operation = Callable[[Transaction], Any]
-Entry = tuple[Operation, "asyncio.Future[Any]"]
-Answer = tuple["asyncio.Future[Any]", Any, BaseException | None]
+Waiting = Pending[Any] | asyncio.Future[Any]
+Entry = tuple[Operation, Waiting]
+Answer = tuple[Waiting, Any, BaseException | None]
 
 
 class Writer:
-    """Takes operations from one event loop and answers them there once they are on disk.
+    """Takes operations from any thread and loop, and answers where they came from.
 
     An operation must only use its transaction: it is run again, alone, when the one that it
     shared was undone because of a neighbour.
@@ -84,31 +111,56 @@ class Writer:
         self._committed = committed
         self._entries: queue.SimpleQueue[Entry | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="offload-writer", daemon=True)
-        self._loop = asyncio.get_running_loop()
+        self._closing = threading.Lock()
+        self._closed = False
 
     def start(self) -> None:
-        """Open the connection and begin to write."""
-        self._connection = connect(self._path, self._synchronous)
+        """Open the connection and begin to write.
+
+        Raises:
+            StoreError: it cannot be opened; nothing stays open.
+        """
+        try:
+            self._connection = connect(self._path, self._synchronous)
+        except BaseException:
+            self._ticket.close()
+            raise
         self._thread.start()
 
     def stop(self) -> None:
         """Write what was accepted, then let go of the file. Blocks; call it from a thread."""
-        self._entries.put(None)
+        with self._closing:
+            self._closed = True
+            self._entries.put(None)
         self._thread.join()
         self._connection.close()
         self._ticket.close()
 
-    def submit(self, operation: Callable[[Transaction], T]) -> "asyncio.Future[T]":
-        """Hand over an operation; the future is done when its effect is durable."""
-        future: asyncio.Future[T] = self._loop.create_future()
-        self._entries.put((operation, future))
-        return future
+    async def submit(self, operation: Callable[[Transaction], T]) -> T:
+        """Carry out an operation and return its result when its effect is durable.
+
+        Raises:
+            StoreUnavailable: the store was closed.
+        """
+        if is_driven():
+            pending: Pending[T] = Pending()
+            self._put(operation, pending)
+            return await pending.wait()
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._put(operation, future)
+        return await future
+
+    def _put(self, operation: Operation, waiting: Waiting) -> None:
+        with self._closing:
+            if self._closed:
+                raise StoreUnavailable(CLOSED)
+            self._entries.put((operation, waiting))
 
     def _run(self) -> None:
         while True:
             batch, last = self._next_batch()
             if batch:
-                self._answer(self._write(batch))
+                _tell(self._write(batch))
             if last:
                 return
 
@@ -126,13 +178,15 @@ class Writer:
         try:
             results = self._transact(batch)
         except StoreUnavailable as error:
-            return [(future, None, error) for _, future in batch]
+            return [(waiting, None, error) for _, waiting in batch]
         except Exception as error:  # noqa: BLE001 - whatever it is, it belongs to the caller
             if len(batch) == 1:
                 return [(batch[0][1], None, error)]
             # One of them spoiled it for all: each gets a transaction of its own.
             return [answer for entry in batch for answer in self._write([entry])]
-        return [(future, result, None) for (_, future), result in zip(batch, results, strict=True)]
+        return [
+            (waiting, result, None) for (_, waiting), result in zip(batch, results, strict=True)
+        ]
 
     def _transact(self, batch: list[Entry]) -> list[Any]:
         transaction = Transaction(self._connection)
@@ -142,19 +196,25 @@ class Writer:
             self._committed(transaction.channels)
         return results
 
-    def _answer(self, answers: list[Answer]) -> None:
-        try:
-            self._loop.call_soon_threadsafe(_resolve, answers)
-        except RuntimeError as error:  # the loop was closed under us: nobody is left to tell
-            if not self._loop.is_closed():
-                raise StoreError("the store's event loop is gone") from error
+
+def _tell(answers: list[Answer]) -> None:
+    by_loop: defaultdict[asyncio.AbstractEventLoop, list[Answer]] = defaultdict(list)
+    for waiting, result, error in answers:
+        if isinstance(waiting, Pending):
+            waiting.answer(result, error)
+        else:
+            by_loop[waiting.get_loop()].append((waiting, result, error))
+    for loop, its in by_loop.items():
+        # A loop may have been closed under its callers: nobody is left to tell.
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(_resolve, its)
 
 
 def _resolve(answers: list[Answer]) -> None:
-    for future, result, error in answers:
-        if future.done():  # its caller was cancelled
+    for waiting, result, error in answers:
+        if isinstance(waiting, Pending) or waiting.done():  # its caller was cancelled
             continue
         if error is None:
-            future.set_result(result)
+            waiting.set_result(result)
         else:
-            future.set_exception(error)
+            waiting.set_exception(error)
