@@ -73,9 +73,7 @@ async def test_a_log_without_end_is_cut_with_a_note(queue: Queue, executor: str)
         assert await job.aresult(timeout=30) == "done"
     *lines, note = await logs_of(queue, job.id)
     assert lines == [LogLine("info", "again")] * (MOST_LINES - 1)
-    assert note == LogLine(
-        "warning", "no more lines are kept of this run: it has logged 10,000"
-    )
+    assert note == LogLine("warning", "no more lines are kept of this run: it has logged 10,000")
 
 
 async def test_who_says_nothing_pays_nothing(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:

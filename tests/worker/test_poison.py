@@ -36,9 +36,7 @@ async def neighbour(app: Any, stage: Stage) -> AsyncIterator[Any]:
         ("unencodable", "PayloadError: .*object cannot be carried"),
     ],
 )
-async def test_a_process_dies_alone(
-    neighbour: Any, deed: str, reason: str, tmp_path: Any
-) -> None:
+async def test_a_process_dies_alone(neighbour: Any, deed: str, reason: str, tmp_path: Any) -> None:
     job = await neighbour.in_process.adelay(deed)
     with pytest.raises(JobFailed) as caught:
         await job.aresult(timeout=60)

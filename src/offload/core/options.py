@@ -16,6 +16,7 @@ from offload.core.unique import Unique
 EXECUTORS = ("async", "thread", "process")
 DEFAULT_QUEUE = "default"
 
+
 class QueueOptions(TypedDict, total=False):
     """What can be said of a job at the call, on the task or on the queue; None says nothing.
 

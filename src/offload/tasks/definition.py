@@ -73,7 +73,9 @@ def limits_of(executor: str, options: TaskOptions) -> Limits | None:
     if limits is not None and not isinstance(limits, Limits):
         raise ConfigurationError(f"limits={limits!r}: must be Limits(memory=…, cpu=…, network=…)")
     if limits is not None and executor != "process":
-        raise TaskDefinitionError("only a process can be limited: add executor='process' to limits=")
+        raise TaskDefinitionError(
+            "only a process can be limited: add executor='process' to limits="
+        )
     return limits
 
 
