@@ -51,7 +51,7 @@ class Client:
         return await self.call_on_loop(operation)
 
     async def call_on_loop(self, operation: Callable[[Store], Awaitable[T]]) -> T:
-        """Do something with the open store that waits for news or starts much at once, on its loop."""
+        """Do something that waits for news or starts much at once: on the store's own loop."""
         return await self.loop.arun(self._call(operation))
 
     async def _call(self, operation: Callable[[Store], Awaitable[T]]) -> T:

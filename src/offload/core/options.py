@@ -70,8 +70,13 @@ def _rate(value: object) -> bool:
     return isinstance(value, str) and interval_of(value) > 0
 
 
+def _name(value: object) -> bool:
+    # A lone surrogate, as of an odd file name, is no text that every store can keep.
+    return isinstance(value, str) and value != "" and value.isprintable()
+
+
 SECONDS = ("a number of seconds, 0 or more", _seconds)
-NAME = ("a name", lambda value: isinstance(value, str) and value != "")
+NAME = ("a name of printable characters", _name)
 ERRORS = ("an exception type or a list of them", lambda v: _error(v) or _list(v, _error))
 
 VALID: dict[str, tuple[str, Callable[[object], bool]]] = {

@@ -5,6 +5,7 @@ from functools import cached_property
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, Unpack, cast, overload
 
 from offload.codec import Signature
+from offload.core.errors import ConfigurationError
 from offload.core.job import Job, NewJob
 from offload.core.options import checked, over
 from offload.tasks.bridge import blocking
@@ -144,8 +145,20 @@ class Task(Generic[P, Call, R]):
         Raises:
             ArgumentError: an entry is no tuple or list, or does not fit.
         """
-        draft = self.draft(cast("CallOptions", options))
+        draft = self.batch_draft(options)
         return [draft.entry(place, args, {}) for place, args in enumerate(calls)]
+
+    def batch_draft(self, options: BatchOptions) -> Draft:
+        """Return what makes the requests of several calls with these options.
+
+        Raises:
+            ConfigurationError: an option is wrong, or is one that only a single call can have.
+        """
+        if "job_id" in options:
+            raise ConfigurationError(
+                "job_id= for several calls: each job has its own; leave it out"
+            )
+        return self.draft(cast("CallOptions", options))
 
     def draft(self, options: CallOptions) -> Draft:
         """Return what makes the requests of a call with these options."""
