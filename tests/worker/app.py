@@ -6,6 +6,7 @@ of no other test. Every task is told by its argument what to do.
 
 import contextlib
 import ctypes
+import itertools
 import os
 import re
 import signal
@@ -14,12 +15,13 @@ import subprocess
 import sys
 import time
 from asyncio import CancelledError, Event
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
 import offload.worker.janitor
-from offload import Abort, JobTimeout, Limits, Queue, Retry, Snooze, current_job
+from offload import Abort, JobContext, JobTimeout, Limits, Queue, Retry, Snooze, current_job
 
 FOLDER = Path(os.environ["OFFLOAD_TEST_FOLDER"])
 LEASE = float(os.environ.get("OFFLOAD_TEST_LEASE", "3600"))
@@ -34,6 +36,20 @@ queue = Queue(
     max_retries=0,
     retry_backoff=0.001,
 )
+
+
+VARIABLE: ContextVar[str] = ContextVar("variable")
+
+
+@queue.middleware
+def wrap(job: JobContext) -> Generator[None, None, None]:
+    """Tell those who ask that their function is wrapped."""
+    if job.job.payload == b'[["wrapped"],{}]':
+        job.log(f"wrapped in {os.getpid()}")
+        VARIABLE.set("set by middleware")
+    yield
+    if job.job.payload == b'[["wrapped"],{}]':
+        say("wrapped", os.getpid())
 
 
 def say(*words: object) -> None:
@@ -185,7 +201,7 @@ def burn(seconds: float) -> str:
 
 def burn_deaf() -> None:
     """Use the processor in one call of C that does not end."""
-    re.match(r"(a+)+$", "a" * 64 + "b")
+    sum(itertools.repeat(1))  # unlike `re`, this never looks for signals
 
 
 def recurse() -> None:
@@ -247,6 +263,7 @@ DEEDS: dict[str, Callable[[], Any]] = {
     "segfault": lambda: ctypes.string_at(0),
     "huge": lambda: "x" * 1_000_000_000,
     "flood": lambda: print("x" * 50_000_000),
+    "wrapped": lambda: VARIABLE.get(),
     "environment": lambda: dict(os.environ),
 }
 
