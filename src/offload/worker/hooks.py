@@ -104,7 +104,6 @@ class Teller:
             self.failed += 1
             log.exception("hook %r failed on %s", hook, event)
 
-
     def _await(self, called: Coroutine[Any, Any, object]) -> None:
         running = asyncio.run_coroutine_threadsafe(_guarded(called), self._loop)
         try:
@@ -121,9 +120,7 @@ async def _guarded(called: Coroutine[Any, Any, object]) -> None:
         raise RuntimeError("a hook must not end its worker") from error  # asyncio would
 
 
-def _event(
-    job: Job, happening: Happening, state: State, finish: Finish | None = None
-) -> JobEvent:
+def _event(job: Job, happening: Happening, state: State, finish: Finish | None = None) -> JobEvent:
     return JobEvent(
         happening,
         job.id,
