@@ -7,7 +7,7 @@ from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, Unpack, cast, 
 from offload.codec import Signature
 from offload.core.errors import ConfigurationError
 from offload.core.job import Job, NewJob
-from offload.core.options import TaskOptions, checked, over
+from offload.core.options import checked, over
 from offload.tasks.bridge import blocking
 from offload.tasks.canvas import Step
 from offload.tasks.definition import (
