@@ -114,9 +114,7 @@ new_jobs = st.builds(
     tags=st.lists(st.sampled_from(["x", "y"]), max_size=2, unique=True).map(tuple),
     schedule=st.sampled_from([None, None, None, *SCHEDULES]),
 )
-parents = st.sampled_from(
-    [*[()] * 8, (0,), (1,), (0, 1), (2, 0, 5), (3, 3), (8, 1), (0, UNKNOWN)]
-)
+parents = st.sampled_from([*[()] * 8, (0,), (1,), (0, 1), (2, 0, 5), (3, 3), (8, 1), (0, UNKNOWN)])
 drafts = st.builds(Draft, new_jobs, parents)
 # An id stands for one request: whoever repeats it asks for the same.
 batches = st.lists(drafts, min_size=1, max_size=4, unique_by=lambda draft: draft.job.id)

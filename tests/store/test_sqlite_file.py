@@ -146,7 +146,9 @@ class TestTwoStores:
         self, store: SQLiteStore, other: SQLiteStore
     ) -> None:
         for key in ("k1", "k2", "k3"):
-            racers = [put((store, other)[n % 2], f"{key}-{n}", unique=UniqueKey(key)) for n in range(64)]
+            racers = [
+                put((store, other)[n % 2], f"{key}-{n}", unique=UniqueKey(key)) for n in range(64)
+            ]
             winners = {job.id for [job] in await asyncio.gather(*racers)}
             assert len(winners) == 1
         assert (await store.stats())[State.PENDING] == 3
