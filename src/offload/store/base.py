@@ -199,6 +199,7 @@ class Store(Protocol):
         has passed since its last start (each start counts, whatever became of it). Order:
         priority (higher first), then due time, then age. Each claim raises the job's lease and
         counts an attempt. Jobs that have become due or have expired are promoted first, bounded.
+        A job that was found due stays so if the clock is set back.
         `next_due` also tells when a lane opens by time; a lane that opens by the end of a job
         moves the channel READY.
         """
