@@ -96,7 +96,7 @@ class TestLateness:
     @pytest.fixture
     async def steward(self, stores: list[SQLiteStore], now: list[float]) -> Steward:
         assert now
-        steward = Steward(stores[0], BEAT, 5.0, Runs(1), {})
+        steward = Steward(stores[0], BEAT, 5.0, Runs(), {})
         await beat(steward)
         return steward
 
@@ -148,7 +148,7 @@ async def beat(steward: Steward) -> None:
 async def test_a_claim_whose_answer_was_lost_is_given_back(stores: list[SQLiteStore]) -> None:
     """The store says that we hold it, and we know of nothing: twice, to be sure."""
     await claimed(stores[0], "a", worker="me")
-    steward = Steward(stores[0], BEAT, 5.0, Runs(1), {})
+    steward = Steward(stores[0], BEAT, 5.0, Runs(), {})
     await beat(steward)
     [job] = await stores[0].get(["a"])
     assert job is not None
@@ -213,7 +213,7 @@ async def test_an_outcome_is_stored_before_the_worker_goes(
 
 async def test_what_the_store_refuses_is_dropped_and_counted(stores: list[SQLiteStore]) -> None:
     [a, b] = await claimed(stores[0], "a", "b")
-    completer = Completer(stores[0], Runs(2), Pace())
+    completer = Completer(stores[0], Runs(), Pace())
     completer.ended(a, Returned(b"1"))
     completer.ended(a, Returned(b"2"))
     completer.ended(b, Raised(Failure("ValueError", "boom"), retryable=False))
@@ -230,7 +230,7 @@ async def test_a_cancel_that_the_worker_has_not_heard_of_wins_over_a_retry(
     stores: list[SQLiteStore],
 ) -> None:
     [job] = await claimed(stores[0], "a")
-    completer = Completer(stores[0], Runs(1), Pace())
+    completer = Completer(stores[0], Runs(), Pace())
     assert await stores[1].cancel("a", running=True)
     completer.ended(job, Raised(Failure("ValueError", "boom")))
     await completer.step()

@@ -7,12 +7,14 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.logging import RichHandler
 from rich.markup import escape
 from rich.table import Table
 
 from offload.cli.apps import load_queue
 from offload.core.errors import OffloadError
+from offload.worker import logs
+from offload.worker.crew import CrewOptions
+from offload.worker.members import Setup
 
 app = typer.Typer(
     name="offload",
@@ -41,6 +43,9 @@ def worker(
             "--concurrency", "-c", min=1, help="Functions at a time, instead of workers=."
         ),
     ] = None,
+    processes: Annotated[
+        int, typer.Option("--processes", "-p", min=1, help="Processes that run functions.")
+    ] = 1,
     queues: Annotated[
         str | None,
         typer.Option("--queues", "-Q", help="Serve only these, separated by commas."),
@@ -55,12 +60,15 @@ def worker(
 
     Example: offload worker --app app:queue --concurrency 8
     """
-    _log(verbose=verbose)
+    logs.configure(verbose=verbose)
     queue = load_queue(app)
     names = None if queues is None else [name.strip() for name in queues.split(",") if name.strip()]
     tasks = ", ".join(sorted(task.name for task in queue.tasks)) or "none yet"
     logging.getLogger("offload").info("serving %s with the tasks %s", queue.url, tasks)
-    queue.run_worker(concurrency=concurrency, queues=names, grace=grace)
+    slots = concurrency or queue.workers
+    setup = Setup(app, slots, verbose=verbose)
+    crew = CrewOptions(setup, processes)
+    queue.run_worker(concurrency=processes * slots, queues=names, grace=grace, crew=crew)
     queue.close()
 
 
@@ -97,13 +105,3 @@ def main() -> None:
         console = Console(stderr=True, soft_wrap=True)
         console.print(f"[bold red]offload:[/] {escape(str(error))}", highlight=False)
         sys.exit(1)
-
-
-def _log(*, verbose: bool) -> None:
-    # Colours and columns are for people; a log file gets plain lines.
-    handler: logging.Handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
-    if sys.stderr.isatty():
-        handler = RichHandler(console=Console(stderr=True), show_path=False)
-    logging.basicConfig(level=logging.INFO, handlers=[handler])
-    logging.getLogger("offload").setLevel(logging.DEBUG if verbose else logging.INFO)

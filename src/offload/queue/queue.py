@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
 from contextlib import aclosing, nullcontext
+from dataclasses import replace
 from typing import Any, ParamSpec, TypeVar, overload
 
 from offload.client.client import Client
@@ -11,7 +12,7 @@ from offload.core.job import AttemptError, DeadLetter
 from offload.core.options import Options
 from offload.core.states import State
 from offload.queue.decorator import TaskDecorator
-from offload.queue.running import Running, UserLoop, stop_signals
+from offload.queue.running import Running, stop_signals
 from offload.store.base import JobFilter, Store, WorkerRow
 from offload.store.loop import IOLoop
 from offload.store.open import open_store
@@ -19,6 +20,8 @@ from offload.tasks.handle import JobHandle
 from offload.tasks.ids import new_id
 from offload.tasks.registry import Registry
 from offload.tasks.task import Task
+from offload.worker.crew import CrewOptions
+from offload.worker.userloop import UserLoop
 from offload.worker.worker import WorkerOptions
 
 P = ParamSpec("P")
@@ -339,20 +342,24 @@ class Queue:
         concurrency: int | None = None,
         queues: Sequence[str] | None = None,
         grace: float = 30.0,
+        crew: CrewOptions | None = None,
     ) -> None:
         """Work in this process until Ctrl-C or SIGTERM, then finish what runs and return.
 
         Running jobs have `grace` seconds; what is left is given back without using an attempt.
         A second signal ends the grace. It returns in time whatever the tasks do: async tasks
-        run on a loop in another thread, and one that blocks it is left behind.
+        run on a loop in another thread, and one that blocks it is left behind. With `crew`,
+        which the command gives, functions run in processes of their own.
 
         Raises:
-            ConfigurationError: `queues` or `concurrency` make no sense.
+            ConfigurationError: `queues` or `concurrency` make no sense, or a process of the
+                crew could not import the application.
         """
-        options = self._worker_options(concurrency, queues, grace)
+        options = replace(self._worker_options(concurrency, queues, grace), crew=crew)
 
         async def waiting() -> None:
-            with UserLoop() as loop:
+            nobodys = nullcontext(asyncio.get_running_loop())
+            with UserLoop() if crew is None else nobodys as loop:
                 running = Running(self.tasks, options, loop)
                 with stop_signals(running.ask_to_stop):
                     await self._client.call(running.work)

@@ -19,13 +19,12 @@ from typing import Any, TextIO
 from offload.core.decide import Outcome, Raised, Returned
 from offload.core.errors import JobTimeout, TaskDefinitionError
 from offload.core.job import Job
-from offload.core.retry import RetryPolicy
-from offload.core.states import State
 from offload.tasks.context import enter
 from offload.tasks.registry import AnyTask
 from offload.tasks.task import Task
 from offload.worker.processes import SOFT_TIMEOUT
 from offload.worker.run import Run, failure_of
+from offload.worker.wire import job_of, told
 
 PR_SET_PDEATHSIG = 1
 
@@ -49,7 +48,7 @@ class Pipe:
 
 def main() -> None:
     """Work until the socket closes."""
-    _die_with_parent()
+    die_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(SOFT_TIMEOUT, signal.SIG_IGN)
     stream = socket.socket(fileno=int(sys.argv[1])).makefile("rw", encoding="utf-8", newline="\n")
@@ -65,18 +64,14 @@ def _answer(order: dict[str, Any], pipe: Pipe, main_file: str | None) -> dict[st
     outcomes: list[Outcome] = []
     try:
         task = _find(order["module"], order["qualname"], main_file)
-        run = Run(_job(order), task, pipe, lambda _, outcome: outcomes.append(outcome))
+        run = Run(job_of(order["job"], order["payload"].encode()), task, pipe, lambda _, outcome: outcomes.append(outcome))
         _execute(run, pipe)
     except BaseException as error:  # noqa: BLE001 - a module that cannot be imported, most often
         outcomes.append(Raised(failure_of(error)))
-    match outcomes[0]:
-        case Returned(result):
-            return {"result": result.decode()}
-        case Raised(failure, retryable, delay):
-            text = [failure.type, failure.message, failure.traceback]
-            return {"failure": text, "retryable": retryable, "delay": delay}
-        case other:
-            return {"failure": ["WorkerError", repr(other), ""], "retryable": True, "delay": None}
+    outcome = outcomes[0]
+    if isinstance(outcome, Returned):
+        return {"result": outcome.result.decode()}
+    return told(outcome)
 
 
 def _execute(run: Run, pipe: Pipe) -> None:
@@ -118,25 +113,7 @@ def _run_script(path: str) -> Any:
     return module
 
 
-def _job(order: dict[str, Any]) -> Job:
-    return Job(
-        id=order["id"],
-        task=order["task"],
-        queue=order["queue"],
-        state=State.RUNNING,
-        payload=order["payload"].encode(),
-        priority=0,
-        run_at=0,
-        created_at=0,
-        retry=RetryPolicy(),
-        attempt=order["attempt"],
-        lease=order["lease"],
-        timeout=order["timeout"],
-        metadata=order["metadata"],
-    )
-
-
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
     """Let the kernel kill this process when its worker dies, whatever the function is doing."""
     parent = os.getppid()
     if sys.platform == "linux":

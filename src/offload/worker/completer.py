@@ -7,7 +7,7 @@ import random
 from collections import deque
 from itertools import islice
 
-from offload.core.decide import Outcome, Raised, decide
+from offload.core.decide import Outcome, Raised, Released, decide
 from offload.core.errors import StoreError, StoreRefused
 from offload.core.job import Failure, Finish, Job, Report
 from offload.core.states import Move
@@ -74,7 +74,9 @@ class Completer(Service):
     async def _store_ended(self) -> None:
         batch = list(islice(self._ended, MOST))
         now = asyncio.get_running_loop().time()
-        for job, _ in batch:
+        for job, outcome in batch:
+            if isinstance(outcome, Released):
+                self._pace.slow_down()
             line = self._runs.returned(job)
             if line is not None:
                 self._pace.note(line, now)

@@ -12,13 +12,13 @@ import os
 import signal
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
 from offload.core.errors import StoreError, StoreUnavailable
 from offload.store.base import Beat, Store
 from offload.store.open import open_store
 from offload.worker.janitor import take_over
+from offload.worker.proc import is_stopped
 
 
 class Heart:
@@ -65,7 +65,7 @@ class Heart:
     async def _keep_beating(self) -> None:
         while True:
             # A worker that somebody has stopped must not look alive for ever.
-            if not _is_stopped(self._beat.pid):
+            if not is_stopped(self._beat.pid):
                 try:
                     await self._store.heartbeat(self._beat)
                 except StoreUnavailable:
@@ -83,11 +83,6 @@ class Heart:
         if time.monotonic() - self._heard > self._beat.lease:
             print("offload: the worker hangs and blocks the store: killed", file=sys.stderr)  # noqa: T201
             os.kill(self._beat.pid, signal.SIGKILL)
-
-
-def _is_stopped(pid: int) -> bool:
-    stat = Path(f"/proc/{pid}/stat")
-    return stat.exists() and stat.read_text().rpartition(")")[2].split()[0] == "T"
 
 
 def heart_of(order: dict[str, Any]) -> Heart:

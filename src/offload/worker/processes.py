@@ -10,8 +10,8 @@ import sys
 from typing import Any
 
 from offload.core.decide import Lapsed, Outcome, Raised, Returned
-from offload.core.job import Failure
 from offload.worker.run import Run, Stop, failure_of
+from offload.worker.wire import heard, row_of
 
 SOFT_TIMEOUT = signal.SIGUSR1
 LINE_LIMIT = 16 * 1024 * 1024
@@ -63,14 +63,8 @@ class Child:
             {
                 "module": function.__module__,
                 "qualname": function.__qualname__,
-                "id": run.job.id,
-                "task": run.job.task,
-                "queue": run.job.queue,
+                "job": row_of(run.job),
                 "payload": run.job.payload.decode(),
-                "attempt": run.job.attempt,
-                "lease": run.job.lease,
-                "timeout": run.job.timeout,
-                "metadata": run.job.metadata,
             }
         )
         begun = False
@@ -208,7 +202,7 @@ def _after_death(run: Run, death: ChildDied) -> Outcome:
 def _outcome(message: dict[str, Any]) -> Outcome:
     if "result" in message:
         return Returned(message["result"].encode())
-    return Raised(Failure(*message["failure"]), message["retryable"], message["delay"])
+    return heard(message)
 
 
 def _main_file() -> str | None:

@@ -3,7 +3,7 @@
 import asyncio
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from enum import Enum
 
 from offload.codec import Signature
@@ -49,8 +49,7 @@ class Run:
     ) -> None:
         """Prepare to run `job`.
 
-        `ended` is called once, and `clock` when the function starts if the job has a timeout,
-        both from any thread.
+        `ended` is called once, and `clock` when the function starts, both from any thread.
         """
         self.job = job
         self.task = task
@@ -83,6 +82,13 @@ class Run:
         start(follower)
         return None
 
+    def followers(self) -> "Iterator[Run]":
+        """Go through the runs that come after this one in its line."""
+        ahead = self._next
+        while ahead is not None:
+            yield ahead[0]
+            ahead = ahead[0]._next  # noqa: SLF001 - of the same class
+
     def ask(self, stop: Stop) -> None:
         """Note why the run should stop, and tell the function if it looks."""
         self.stop = stop
@@ -106,7 +112,7 @@ class Run:
 
     def start_clock(self) -> None:
         """Let the timeout run from now: what comes before the function is not its time."""
-        if self._clock is not None and self.job.timeout is not None:
+        if self._clock is not None:
             self._clock(self)
 
     def end_unbegun(self, outcome: Outcome) -> bool:

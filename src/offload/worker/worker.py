@@ -6,7 +6,7 @@ import logging
 import os
 import secrets
 import socket
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 
 from offload.core.decide import Raised, Released
@@ -15,6 +15,7 @@ from offload.core.job import Failure, Job
 from offload.store.base import Beat, Store
 from offload.tasks.registry import Registry
 from offload.worker.completer import Completer, Progress
+from offload.worker.crew import Crew, CrewOptions
 from offload.worker.executors import AsyncExecutor, Executor, ThreadExecutor
 from offload.worker.fetcher import Fetcher
 from offload.worker.janitor import Janitor
@@ -45,6 +46,28 @@ class WorkerOptions:
     result_ttl: float | None = None
     url: str | None = None
     """Where another process finds the store, to beat from there; None if none can."""
+    crew: CrewOptions | None = None
+    """How functions run in processes of their own; None runs them in this one."""
+
+
+def in_process(
+    user_loop: asyncio.AbstractEventLoop, concurrency: int, runs: Runs
+) -> dict[str, Executor]:
+    """Have functions run in this process, coroutines on `user_loop`."""
+    runs.resize(concurrency)
+    return {
+        "async": AsyncExecutor(user_loop),
+        "thread": ThreadExecutor(concurrency),
+        "process": ProcessExecutor(),
+    }
+
+
+def in_crew(
+    options: CrewOptions, lease: float, give_up: Callable[[str], None], runs: Runs
+) -> dict[str, Executor]:
+    """Have functions run in processes that may die without harm to this one."""
+    crew = Crew(options, lease, runs.resize, give_up)
+    return {"async": crew, "thread": crew, "process": ProcessExecutor()}
 
 
 class Worker:
@@ -55,22 +78,18 @@ class Worker:
         store: Store,
         registry: Registry,
         options: WorkerOptions,
-        user_loop: asyncio.AbstractEventLoop,
+        hands: Callable[[Runs], dict[str, Executor]],
     ) -> None:
-        """Run the tasks of `registry`, coroutines on `user_loop`."""
+        """Run the tasks of `registry`; `hands` makes their executors, and opens slots."""
         self.id = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
         self._store = store
         self._registry = registry
         self._options = options
-        self._runs = Runs(options.concurrency)
+        self._runs = Runs()
         self._pace = Pace()
         self._completer = Completer(store, self._runs, self._pace)
         self._progress = Progress(store)
-        self._executors: dict[str, Executor] = {
-            "async": AsyncExecutor(user_loop),
-            "thread": ThreadExecutor(options.concurrency),
-            "process": ProcessExecutor(),
-        }
+        self._executors = hands(self._runs)
         self._beat = Beat(
             worker=self.id,
             lease=options.lease,
@@ -102,6 +121,8 @@ class Worker:
         # Registered before its first claim: a job of an unknown worker counts as lapsed.
         await self._store.heartbeat(self._beat)
         services: list[Service] = [self._completer, self._progress, steward, janitor]
+        own = set(self._executors.values())
+        services += [executor for executor in own if isinstance(executor, Service)]
         try:
             async with self._beating(), asyncio.TaskGroup() as group:
                 for service in services:
@@ -117,7 +138,7 @@ class Worker:
                     service.stopping.set()
         finally:
             # Also when a service died of a bug: what is left lapses now, not after a lease.
-            for executor in self._executors.values():
+            for executor in own:
                 await executor.close()
             with contextlib.suppress(StoreError):
                 await self._store.retire(self.id)
@@ -147,12 +168,12 @@ class Worker:
         """Start the jobs, in as many lines as there are free slots."""
         runs = [run for job in jobs if (run := self._run_of(job)) is not None]
         lines, left = in_lines(runs, self._runs.free)
-        for members in lines:
-            line = Line(members, self._loop.time(), self._start_soon)
+        for sharing in lines:
+            line = Line(sharing, self._loop.time(), self._start_soon)
             self._runs.add(line)
-            if len(members) > 1:
-                members[-1].timers.append(self._loop.call_later(PATIENCE, line.cut))
-            self._start(members[0])
+            if len(sharing) > 1:
+                sharing[-1].timers.append(self._loop.call_later(PATIENCE, line.cut))
+            self._start(sharing[0])
         if left:
             self._pace.slow_down()
         for run in left:
@@ -174,11 +195,11 @@ class Worker:
         self._loop.call_soon_threadsafe(self._start, run)
 
     def _clock(self, run: Run) -> None:
-        self._loop.call_soon_threadsafe(self._start_timers, run)
+        if run.job.timeout is not None:
+            self._loop.call_soon_threadsafe(self._start_timers, run, run.job.timeout)
 
-    def _start_timers(self, run: Run) -> None:
-        timeout = run.job.timeout
-        if timeout is not None and not run.is_over:
+    def _start_timers(self, run: Run, timeout: float) -> None:
+        if not run.is_over:
             run.timers += [
                 self._loop.call_later(timeout, self._time_is_up, run),
                 self._loop.call_later(timeout + HARD_AFTER, self._cut_off, run),
