@@ -64,7 +64,12 @@ def _answer(order: dict[str, Any], pipe: Pipe, main_file: str | None) -> dict[st
     outcomes: list[Outcome] = []
     try:
         task = _find(order["module"], order["qualname"], main_file)
-        run = Run(job_of(order["job"], order["payload"].encode()), task, pipe, lambda _, outcome: outcomes.append(outcome))
+        run = Run(
+            job_of(order["job"], order["payload"].encode()),
+            task,
+            pipe,
+            lambda _, outcome: outcomes.append(outcome),
+        )
         _execute(run, pipe)
     except BaseException as error:  # noqa: BLE001 - a module that cannot be imported, most often
         outcomes.append(Raised(failure_of(error)))

@@ -198,7 +198,6 @@ def _stretch(run: Run) -> tuple[list[Run], Run]:
 
 def _rest(failures: int) -> float:
     """Return the seconds to rest when members die at once: the first time may be chance."""
-    if failures < 2:
-        return 0.0
-    longest = min(LONGEST_REST, 2.0 ** min(failures - 2, 10))
+    repeated = max(0, failures - 1)
+    longest = min(LONGEST_REST, 2.0 ** min(repeated, 10) - 1)
     return longest * (0.5 + random.random() / 2)  # noqa: S311 - jitter

@@ -98,7 +98,7 @@ class Member:
             MemberDied: it ended before.
         """
         ours, theirs = socket.socketpair()
-        ours.setblocking(False)
+        ours.setblocking(False)  # noqa: FBT003 - not ours to name
         with theirs:
             process = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", PROGRAM, str(theirs.fileno()),
