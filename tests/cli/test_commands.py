@@ -28,7 +28,7 @@ queue = Queue(db_path="data/jobs.db")
 
 @queue.task
 def leave() -> None:
-    os.kill(os.getpid(), signal.SIGINT)
+    os.kill(os.getppid(), signal.SIGINT)
 """
 
 

@@ -37,8 +37,8 @@ class Reloader:
         while not self._asked:
             seen = snapshot(self._folder)
             process = self._process = self._start()
-            for number in self._asked:  # while it was being started
-                process.send_signal(number)
+            for asked in self._asked:  # while it was being started
+                process.send_signal(asked)
             while not self._asked and snapshot(self._folder) == seen:
                 time.sleep(EVERY)
             if not self._asked:

@@ -9,6 +9,7 @@ each run ended *before* the next of its line begins: should it die, that tells w
 import asyncio
 import importlib
 import json
+import os
 import select
 import signal
 import socket
@@ -152,6 +153,7 @@ def main() -> None:
         # SIG_IGN, which the programs that functions start would inherit.
         signal.signal(number, lambda *_: None)
     sock = socket.socket(fileno=int(sys.argv[1]))
+    os.dup(sock.fileno())  # what is open to the very end tells the supervisor when that is
     post, frames = Post(sock), wire.Frames()
     setup = json.loads(_first(sock, frames))
     sys.path[:] = setup["path"]

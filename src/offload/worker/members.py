@@ -198,6 +198,7 @@ class Member:
             data = b""
         if not data:
             self._loop.remove_reader(self._sock)
+            self.kill()  # it has ended, or can say nothing any more
             return False
         for kind, number, body in self._frames.split(data):
             if kind == Kind.RETURNED:
