@@ -9,6 +9,10 @@ from offload.core.errors import CancelRequested, JobTimeout, LeaseLost, NoCurren
 from offload.core.job import Job
 
 
+_MAKING = threading.Lock()
+"""Held while an event is made: few jobs ever wait for one, and each would cost them all."""
+
+
 class Reporter(Protocol):
     """Where the news of a running job go; safe to call from any thread."""
 
@@ -29,7 +33,7 @@ class JobContext:
         self.job = job
         self._reporter = reporter
         self._stop: Exception | None = None
-        self._stopped = threading.Event()
+        self._stopped: threading.Event | None = None
 
     @property
     def id(self) -> str:
@@ -84,12 +88,17 @@ class JobContext:
 
     def wait_stopped(self, seconds: float) -> bool:
         """Sleep up to `seconds`, less if the run is asked to stop; return whether it was."""
-        return self._stopped.wait(seconds)
+        with _MAKING:
+            stopped = self._stopped = self._stopped or threading.Event()
+        # Looked at after the event is there: whoever asks now, sets it.
+        return self._stop is not None or stopped.wait(seconds)
 
     def ask_to_stop(self, reason: CancelRequested | JobTimeout | LeaseLost) -> None:
         """Make `check_cancelled` raise `reason`; the worker's side of it."""
         self._stop = reason
-        self._stopped.set()
+        with _MAKING:
+            if self._stopped is not None:
+                self._stopped.set()
 
 
 _current: ContextVar[JobContext] = ContextVar("offload_current_job")

@@ -137,8 +137,11 @@ class Progress(Service):
             await self.unless_stopping(asyncio.sleep(PROGRESS_EVERY))
 
 
+_NONE = Failure("", "")
+
+
 def _tell(job: Job, finish: Finish) -> None:
-    failure = finish.failure or Failure("", "")
+    failure = finish.failure or _NONE
     match finish.move:
         case Move.RETRY:
             log.warning(

@@ -20,6 +20,10 @@ from offload.worker.wire import LINE_BITS, Kind
 log = logging.getLogger("offload.worker")
 
 PROGRAM = "offload.worker.member"
+MANY = 16
+"""Runs in a member that make it worth while to hear of several ends at once."""
+REST = 0.002
+"""Seconds between two looks at what such a member says."""
 CONFIRM = 3.0
 """Seconds that a member has to say that it has given up on a run, before it is killed."""
 FAREWELL = 0.3
@@ -83,7 +87,7 @@ class Member:
         self._begun: set[int] = set()
         self._runs: dict[int, Run] = {}
         self._last: dict[int, Run] = {}
-        self._loop.add_reader(sock, self._hear)
+        self._loop.add_reader(sock, self._listen)
         self._send(Kind.SETUP, 0, _setup_body(setup))
         self._watching = asyncio.create_task(self._watch(), name=f"offload-member-{self.pid}")
 
@@ -187,6 +191,17 @@ class Member:
             self._loop.remove_writer(self._sock)
 
     # --- from the process ----------------------------------------------------------------
+
+    def _listen(self) -> None:
+        """Take what has arrived; while many short jobs run, let more come in before the next."""
+        self._hear()
+        if len(self._runs) > MANY:
+            self._loop.remove_reader(self._sock)
+            self._loop.call_later(REST, self._listen_again)
+
+    def _listen_again(self) -> None:
+        if not self.gone.is_set():
+            self._loop.add_reader(self._sock, self._listen)
 
     def _hear(self) -> bool:
         """Take what has arrived, and say whether there may be more."""
