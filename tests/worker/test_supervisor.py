@@ -12,7 +12,6 @@ from tests.worker.staging import Stage, command, ends, gone, parent, reached
 
 LEASE = 2.0
 SOON = 0.05
-HARD = {"OFFLOAD_TEST_HARD": str(SOON)}
 MEMBER = "offload.worker.member"
 
 
@@ -87,7 +86,7 @@ async def test_poison_dies_alone_and_what_waits_behind_it_has_not_begun(
     await app.queue._client.enqueue([*before, poison, *after])  # noqa: SLF001 - all at once
     async with command(stage, "-c", slots, "--grace", "0") as process:
         job = await reached(app.queue, poison.id, "dead")
-        assert "PoisonJob: its process died 3 times" in job.error
+        assert "PoisonJob: its process died 3 times" in str(job.error)
         for new in (*before, *after):
             await reached(app.queue, new.id, "complete")
         process.terminate()
@@ -163,6 +162,19 @@ async def test_what_a_dead_member_has_started_goes_with_it(app: Any, stage: Stag
             await job.aresult(timeout=30)
 
 
+@pytest.mark.parametrize("executor", ["thread", "process"])
+async def test_nothing_outlives_a_killed_supervisor(app: Any, stage: Stage, executor: str) -> None:
+    """Neither its members, nor a program that a function has started."""
+    async with command(stage) as process:
+        await app.TASKS[executor].adelay("adopt")
+        adopted = await stage.started(word="adopted")
+        family = stage.inhabitants()
+        assert adopted in family
+        process.kill()
+        await gone(family)
+        assert not stage.inhabitants()
+
+
 async def test_slots_are_spread_over_the_members(app: Any, stage: Stage) -> None:
     async with command(stage, "-p", "2", "-c", "1"):
         jobs = [await app.in_thread.adelay("gate") for _ in range(3)]
@@ -208,9 +220,7 @@ async def test_a_cancel_reaches_a_member(
 
 
 @pytest.mark.parametrize(("executor", "deed"), [("async", "wait"), ("thread", "look")])
-async def test_a_timeout_reaches_a_member(
-    app: Any, stage: Stage, executor: str, deed: str
-) -> None:
+async def test_a_timeout_reaches_a_member(app: Any, stage: Stage, executor: str, deed: str) -> None:
     async with command(stage):
         pid = await described(app)
         job = await app.TASKS[executor].aapply_async([deed], timeout=SOON)
@@ -232,7 +242,7 @@ async def test_the_hard_limit_costs_a_member_only_if_nothing_else_helps(
     app: Any, stage: Stage, executor: str, deed: str, *, survives: bool
 ) -> None:
     """A thread is left behind; who holds up the loop or the interpreter is killed."""
-    async with command(stage, **HARD) as process:
+    async with command(stage, OFFLOAD_TEST_HARD=str(SOON)) as process:
         job = await app.TASKS[executor].aapply_async([deed], timeout=SOON)
         member = await stage.started()
         with pytest.raises(JobDead, match="and did not stop"):
@@ -245,7 +255,7 @@ async def test_the_hard_limit_costs_a_member_only_if_nothing_else_helps(
 
 
 async def test_a_member_full_of_threads_that_hang_is_replaced(app: Any, stage: Stage) -> None:
-    async with command(stage, "-c", "2", **HARD):
+    async with command(stage, "-c", "2", OFFLOAD_TEST_HARD=str(SOON)):
         member = await described(app)
         for _ in range(3):
             job = await app.in_thread.aapply_async(["gate"], timeout=SOON)

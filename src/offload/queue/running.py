@@ -44,11 +44,11 @@ class Running:
         if self._broken is not None:
             raise ConfigurationError(self._broken)
 
-    def _hands(self, runs: Runs) -> dict[str, Executor]:
+    def _hands(self, runs: Runs, kin_changed: Callable[[], None]) -> dict[str, Executor]:
         options = self._options
         if options.crew is None:
-            return in_process(self._user_loop, options.concurrency, runs)
-        return in_crew(options.crew, options.lease, self._give_up, runs)
+            return in_process(self._user_loop, options.concurrency, runs, kin_changed)
+        return in_crew(options.crew, options.lease, self._give_up, runs, kin_changed)
 
     def _give_up(self, reason: str) -> None:
         self._broken = reason

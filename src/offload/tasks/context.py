@@ -8,7 +8,6 @@ from typing import Protocol, cast
 from offload.core.errors import CancelRequested, JobTimeout, LeaseLost, NoCurrentJob
 from offload.core.job import Job
 
-
 _MAKING = threading.Lock()
 """Held while an event is made: few jobs ever wait for one, and each would cost them all."""
 

@@ -9,7 +9,7 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -48,6 +48,7 @@ class Crew(Service):
         lease: float,
         resize: Callable[[int], None],
         give_up: Callable[[str], None],
+        kin_changed: Callable[[], None],
     ) -> None:
         """Call `resize` with the slots that come and go, `give_up` if the application is broken."""
         super().__init__()
@@ -55,6 +56,7 @@ class Crew(Service):
         self._stopped_for = min(STOPPED_FOR, lease / 2)
         self._resize = resize
         self._give_up = give_up
+        self._kin_changed = kin_changed
         self._members: set[Member] = set()
         """All that are ready: also those that leave, and those of suspects."""
         self._working: set[Member] = set()
@@ -103,6 +105,10 @@ class Crew(Service):
             if run in member:
                 member.abandon(run)
 
+    def kin(self) -> Iterable[int]:
+        """Return the members."""
+        return [member.pid for member in self._members]
+
     async def close(self) -> None:
         """End all members."""
         for task in self._tasks:
@@ -142,12 +148,14 @@ class Crew(Service):
     async def _hire(self, setup: Setup) -> Member:
         member = await Member.start(setup, self._lost)
         self._members.add(member)
+        self._kin_changed()
         return member
 
     def _lost(self, member: Member) -> None:
         self._leave(member)
         self._members.discard(member)
         self._stopped.pop(member, None)
+        self._kin_changed()
 
     def _leave(self, member: Member) -> None:
         if member in self._working:

@@ -7,6 +7,7 @@ not wait for a lease to run out.
 """
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -30,6 +31,7 @@ class Heart:
         self._beat = beat
         self._interval = interval
         self._heard = time.monotonic()
+        self._kin: list[int] = []
 
     async def run(self, pipe: asyncio.StreamReader) -> None:
         """Beat until the worker is gone, then take over what it left."""
@@ -38,6 +40,7 @@ class Heart:
         await self._gone(pipe)
         beating.cancel()
         await asyncio.gather(beating, return_exceptions=True)
+        self._end_kin()
         await self._store.retire(self._beat.worker)
         await take_over(self._store, self._beat.worker)
         await self._store.close()
@@ -59,8 +62,15 @@ class Heart:
         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
 
     async def _listen(self, pipe: asyncio.StreamReader) -> None:
-        while await pipe.readline():
+        while line := await pipe.readline():
             self._heard = time.monotonic()
+            self._kin = [int(pid) for pid in line.split()]
+
+    def _end_kin(self) -> None:
+        """Kill what the worker's processes have started: the kernel kills only those."""
+        for pid in self._kin:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(pid, signal.SIGKILL)
 
     async def _keep_beating(self) -> None:
         while True:

@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from offload.core.decide import Lapsed, Outcome, Raised, Returned
@@ -33,6 +34,7 @@ class Child:
         writer: asyncio.StreamWriter,
     ) -> None:
         """Use `spawn`."""
+        self.pid = process.pid
         self._process = process
         self._reader = reader
         self._writer = writer
@@ -90,7 +92,7 @@ class Child:
     def kill(self) -> None:
         """End the process and all that it started, even if it has ended itself."""
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
+            os.killpg(self.pid, signal.SIGKILL)
 
     async def close(self) -> None:
         """Kill the process and wait for its end."""
@@ -116,8 +118,9 @@ class Child:
 class ProcessExecutor:
     """Keeps as many processes as ran at once; lives on the control loop."""
 
-    def __init__(self) -> None:
-        """Start processes when they are first needed."""
+    def __init__(self, kin_changed: Callable[[], None]) -> None:
+        """Start processes when they are first needed, and tell when there are others."""
+        self._kin_changed = kin_changed
         self._idle: list[Child] = []
         self._children: dict[Run, Child] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -143,6 +146,10 @@ class ProcessExecutor:
         child = self._children.get(run)
         if child is not None:
             child.kill()
+
+    def kin(self) -> Iterable[int]:
+        """Return the processes, at work or not."""
+        return [child.pid for child in (*self._children.values(), *self._idle)]
 
     async def close(self) -> None:
         """Kill all processes."""
@@ -180,6 +187,7 @@ class ProcessExecutor:
 
     async def _execute(self, run: Run, child: Child) -> Outcome:
         self._children[run] = child
+        self._kin_changed()
         try:
             if run.stop is not None:  # asked to stop while its process was starting
                 child.kill()

@@ -23,8 +23,6 @@ from offload.tasks.registry import AnyTask
 
 MESSAGE_LIMIT = 2_000
 TRACEBACK_LIMIT = 20_000
-HARD_AFTER = 10.0
-"""Seconds that a run has to end by itself after its timeout, before it is cut off."""
 
 
 class Stop(Enum):

@@ -22,13 +22,15 @@ from offload.worker.janitor import Janitor
 from offload.worker.pace import PATIENCE, Pace
 from offload.worker.processes import ProcessExecutor
 from offload.worker.pulse import Pulse
-from offload.worker.run import HARD_AFTER, Run, Stop
+from offload.worker.run import Run, Stop
 from offload.worker.runs import Line, Runs, in_lines
 from offload.worker.service import Service
 from offload.worker.steward import Steward
 
 log = logging.getLogger("offload.worker")
 
+HARD_AFTER = 10.0
+"""Seconds that a run has to end by itself after its timeout, before it is cut off."""
 FAREWELL = 0.5
 """Seconds that functions have to stop when the grace is over."""
 
@@ -51,23 +53,30 @@ class WorkerOptions:
 
 
 def in_process(
-    user_loop: asyncio.AbstractEventLoop, concurrency: int, runs: Runs
+    user_loop: asyncio.AbstractEventLoop,
+    concurrency: int,
+    runs: Runs,
+    kin_changed: Callable[[], None],
 ) -> dict[str, Executor]:
     """Have functions run in this process, coroutines on `user_loop`."""
     runs.resize(concurrency)
     return {
         "async": AsyncExecutor(user_loop),
         "thread": ThreadExecutor(concurrency),
-        "process": ProcessExecutor(),
+        "process": ProcessExecutor(kin_changed),
     }
 
 
 def in_crew(
-    options: CrewOptions, lease: float, give_up: Callable[[str], None], runs: Runs
+    options: CrewOptions,
+    lease: float,
+    give_up: Callable[[str], None],
+    runs: Runs,
+    kin_changed: Callable[[], None],
 ) -> dict[str, Executor]:
     """Have functions run in processes that may die without harm to this one."""
-    crew = Crew(options, lease, runs.resize, give_up)
-    return {"async": crew, "thread": crew, "process": ProcessExecutor()}
+    crew = Crew(options, lease, runs.resize, give_up, kin_changed)
+    return {"async": crew, "thread": crew, "process": ProcessExecutor(kin_changed)}
 
 
 class Worker:
@@ -78,9 +87,12 @@ class Worker:
         store: Store,
         registry: Registry,
         options: WorkerOptions,
-        hands: Callable[[Runs], dict[str, Executor]],
+        hands: Callable[[Runs, Callable[[], None]], dict[str, Executor]],
     ) -> None:
-        """Run the tasks of `registry`; `hands` makes their executors, and opens slots."""
+        """Run the tasks of `registry`; `hands` makes their executors, which open the slots.
+
+        They call its second argument when they have started or lost a process.
+        """
         self.id = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
         self._store = store
         self._registry = registry
@@ -89,7 +101,8 @@ class Worker:
         self._pace = Pace()
         self._completer = Completer(store, self._runs, self._pace)
         self._progress = Progress(store)
-        self._executors = hands(self._runs)
+        self._pulse: Pulse | None = None
+        self._executors = hands(self._runs, self._turning)
         self._beat = Beat(
             worker=self.id,
             lease=options.lease,
@@ -98,7 +111,6 @@ class Worker:
             queues=None if options.queues is None else tuple(options.queues),
             concurrency=options.concurrency,
         )
-        self._pulse: Pulse | None = None
         if options.url is not None:
             self._pulse = Pulse(options.url, self._beat, options.heartbeat)
 
@@ -160,7 +172,8 @@ class Worker:
 
     def _turning(self) -> None:
         if self._pulse is not None:
-            self._pulse.ping()
+            executors = set(self._executors.values())
+            self._pulse.ping(pid for executor in executors for pid in executor.kin())
 
     # --- runs ----------------------------------------------------------------------------
 
