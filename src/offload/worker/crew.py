@@ -137,7 +137,8 @@ class Crew(Service):
             self._working.add(member)
             self._resize(self._options.setup.slots)
             log.info("member %d is ready", member.pid)
-            if old is not None:
+            if old is not None and not old.gone.is_set():
+                log.info("member %d is worn and ends when its jobs have", old.pid)
                 self._leave(old)
                 self._spawn(self._see_off(old))
             await member.worn.wait()
@@ -170,8 +171,12 @@ class Crew(Service):
         """Run a job whose process has died before where it can harm no other."""
         try:
             member = await self._hire(replace(self._options.setup, slots=1))
-        except (MemberDied, AppBroken, OSError) as error:
+        except (MemberDied, OSError) as error:
             run.end(Raised(failure_of(error)))
+            return
+        except AppBroken as error:
+            run.end(Released())
+            self._give_up(str(error))
             return
         if run.begin():  # else it was ended meanwhile
             member.send([run], run)

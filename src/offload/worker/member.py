@@ -64,18 +64,21 @@ class Hands:
         }
         self._runs: dict[int, Run] = {}
         self._numbers: dict[Key, int] = {}
+        self._progress: dict[int, int] = {}
         self._lines: deque[tuple[float, Line]] = deque()
 
     def obey(self, kind: int, number: int, body: bytes) -> None:
         """Do what a frame says."""
         if kind == Kind.LINE:
             self._begin(number, wire.unpack(body))
-        elif number not in self._runs:
-            pass  # it ended while the frame was on its way
-        elif kind == Kind.STOP:
-            self._stop(self._runs[number], Stop[body.decode()])
+            return
+        run = self._runs.get(number)
+        if run is None:
+            return  # it ended while the frame was on its way
+        if kind == Kind.STOP:
+            self._stop(run, Stop[body.decode()])
         elif kind == Kind.ABANDON:
-            self._abandon(self._runs[number])
+            self._abandon(run)
 
     def patience(self) -> float | None:
         """Cut the lines that have waited too long; return the seconds until the next one has."""
@@ -122,9 +125,10 @@ class Hands:
     # --- from any thread -----------------------------------------------------------------
 
     def progress(self, job: Job, percent: int) -> None:
-        """Pass progress on; the supervisor merges what comes too fast."""
+        """Pass on what is news; the supervisor merges what comes too fast."""
         number = self._numbers.get((job.id, job.lease))
-        if number is not None:
+        if number is not None and self._progress.get(number) != percent:
+            self._progress[number] = percent
             self._post.send(Kind.PROGRESS, number, bytes([percent]))
 
     def _begun(self, number: int, run: Run) -> None:
@@ -136,6 +140,7 @@ class Hands:
     def _ended(self, job: Job, outcome: Outcome) -> None:
         number = self._numbers.pop((job.id, job.lease))
         del self._runs[number]
+        self._progress.pop(number, None)
         self._post.send(*_end(number, outcome))
 
 

@@ -40,7 +40,7 @@ class AppBroken(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """What a member must know to start."""
+    """What a member is started with."""
 
     app: str
     """`module:queue`, as the command was given it."""
