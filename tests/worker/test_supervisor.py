@@ -189,7 +189,7 @@ async def test_slots_are_spread_over_the_members(app: Any, stage: Stage) -> None
 async def test_an_application_that_members_cannot_import_is_one_clear_error(
     app: Any, stage: Stage
 ) -> None:
-    async with command(stage, OFFLOAD_TEST_BROKEN="1") as process:
+    async with command(stage, "-p", "2", OFFLOAD_TEST_BROKEN="1") as process:
         assert await ends(process) == 1
     last = stage.log.splitlines()[-1]
     assert last.startswith("offload: ")

@@ -51,8 +51,9 @@ class Running:
         return in_crew(options.crew, options.lease, self._give_up, runs, kin_changed)
 
     def _give_up(self, reason: str) -> None:
-        self._broken = reason
-        self.ask_to_stop()
+        if self._broken is None:  # every member says the same, and asking twice would hurry
+            self._broken = reason
+            self.ask_to_stop()
 
     def ask_to_stop(self) -> None:
         """Let the worker end, the second time without grace."""
