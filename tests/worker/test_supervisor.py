@@ -189,13 +189,20 @@ async def test_slots_are_spread_over_the_members(app: Any, stage: Stage) -> None
 async def test_an_application_that_members_cannot_import_is_one_clear_error(
     app: Any, stage: Stage
 ) -> None:
-    async with command(stage, "-p", "2", OFFLOAD_TEST_BROKEN="1") as process:
+    async with command(stage, "-p", "2", OFFLOAD_TEST_MEMBERS="broken") as process:
         assert await ends(process) == 1
     last = stage.log.splitlines()[-1]
     assert last.startswith("offload: ")
     assert last.endswith("ImportError: broken for members")
     assert "app.py" in stage.log
     assert await app.queue.aworkers() == []
+
+
+async def test_a_member_that_dies_at_its_start_is_tried_again(app: Any, stage: Stage) -> None:
+    """The machine may be short of memory for a moment."""
+    async with command(stage, OFFLOAD_TEST_MEMBERS="die twice"):
+        await described(app)
+    assert stage.log.count("a member could not be started: exit code 5") == 2
 
 
 # --- stops -------------------------------------------------------------------------------
