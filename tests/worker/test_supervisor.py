@@ -80,9 +80,9 @@ async def test_poison_dies_alone_and_what_waits_behind_it_has_not_begun(
 ) -> None:
     """Many short jobs share lines; one in their middle kills its process, three times."""
     task = app.TASKS[executor]
-    before = [task.new_job(["return"], {}, max_retries=1) for _ in range(300)]
+    before = [task.new_job(["return"], {}, max_retries=1) for _ in range(150)]
     poison = task.new_job(["kill"], {}, max_retries=9)
-    after = [task.new_job(["return"], {}, max_retries=1) for _ in range(300)]
+    after = [task.new_job(["return"], {}, max_retries=1) for _ in range(150)]
     await app.queue._client.enqueue([*before, poison, *after])  # noqa: SLF001 - all at once
     async with command(stage, "-c", slots, "--grace", "0") as process:
         job = await reached(app.queue, poison.id, "dead")
