@@ -33,8 +33,14 @@ offload.worker.janitor.EVERY = 0.2
 if "OFFLOAD_TEST_HARD" in os.environ:
     offload.worker.worker.HARD_AFTER = float(os.environ["OFFLOAD_TEST_HARD"])
 
-if "OFFLOAD_TEST_BROKEN" in os.environ and sys.argv[0].endswith("member.py"):
-    raise ImportError("broken for members")
+match sys.argv[0].endswith("member.py") and os.environ.get("OFFLOAD_TEST_MEMBERS"):
+    case "broken":
+        raise ImportError("broken for members")
+    case "die twice":
+        with (FOLDER / "born").open("a+") as born:
+            born.write(".")
+            if born.tell() <= 2:
+                os._exit(5)
 
 MEMORY: list[bytes] = []
 

@@ -80,9 +80,9 @@ async def test_poison_dies_alone_and_what_waits_behind_it_has_not_begun(
 ) -> None:
     """Many short jobs share lines; one in their middle kills its process, three times."""
     task = app.TASKS[executor]
-    before = [task.new_job(["return"], {}, max_retries=1) for _ in range(300)]
+    before = [task.new_job(["return"], {}, max_retries=1) for _ in range(150)]
     poison = task.new_job(["kill"], {}, max_retries=9)
-    after = [task.new_job(["return"], {}, max_retries=1) for _ in range(300)]
+    after = [task.new_job(["return"], {}, max_retries=1) for _ in range(150)]
     await app.queue._client.enqueue([*before, poison, *after])  # noqa: SLF001 - all at once
     async with command(stage, "-c", slots, "--grace", "0") as process:
         job = await reached(app.queue, poison.id, "dead")
@@ -168,8 +168,7 @@ async def test_nothing_outlives_a_killed_supervisor(app: Any, stage: Stage, exec
     async with command(stage) as process:
         await app.TASKS[executor].adelay("adopt")
         adopted = await stage.started(word="adopted")
-        family = stage.inhabitants()
-        assert adopted in family
+        family = stage.inhabitants() | {adopted}
         process.kill()
         await gone(family)
         assert not stage.inhabitants()
@@ -189,13 +188,20 @@ async def test_slots_are_spread_over_the_members(app: Any, stage: Stage) -> None
 async def test_an_application_that_members_cannot_import_is_one_clear_error(
     app: Any, stage: Stage
 ) -> None:
-    async with command(stage, "-p", "2", OFFLOAD_TEST_BROKEN="1") as process:
+    async with command(stage, "-p", "2", OFFLOAD_TEST_MEMBERS="broken") as process:
         assert await ends(process) == 1
     last = stage.log.splitlines()[-1]
     assert last.startswith("offload: ")
     assert last.endswith("ImportError: broken for members")
     assert "app.py" in stage.log
     assert await app.queue.aworkers() == []
+
+
+async def test_a_member_that_dies_at_its_start_is_tried_again(app: Any, stage: Stage) -> None:
+    """The machine may be short of memory for a moment."""
+    async with command(stage, OFFLOAD_TEST_MEMBERS="die twice"):
+        await described(app)
+    assert stage.log.count("a member could not be started: exit code 5") == 2
 
 
 # --- stops -------------------------------------------------------------------------------

@@ -44,49 +44,56 @@ def _bytes(text: str) -> int:
     return int(found[1]) << {"": 0, "K": 10, "M": 20, "G": 30}[found[2]]
 
 
+def _names(text: str | None) -> list[str] | None:
+    return None if text is None else [name.strip() for name in text.split(",") if name.strip()]
+
+
+ProcessesOption = Annotated[
+    int, typer.Option("--processes", "-p", min=1, help="Processes that run functions: -p 4.")
+]
+ConcurrencyOption = Annotated[
+    int | None,
+    typer.Option(
+        "--concurrency", "-c", min=1,
+        help="Functions at a time in each process, instead of workers=: -c 8.",
+    ),
+]  # fmt: skip
+QueuesOption = Annotated[
+    str | None, typer.Option("--queues", "-Q", help="Serve only these: -Q mails,images.")
+]
+MaxJobsOption = Annotated[
+    int | None,
+    typer.Option(min=1, help="Replace a process after so many jobs: --max-jobs 10000."),
+]
+MaxMemoryOption = Annotated[
+    int | None,
+    typer.Option(
+        parser=_bytes, metavar="SIZE",
+        help="Replace a process that occupies more: --max-memory 512MB.",
+    ),
+]  # fmt: skip
+GraceOption = Annotated[
+    float,
+    typer.Option(min=0, help="Seconds for running jobs to end after Ctrl-C or SIGTERM: --grace 5."),
+]
+ReloadOption = Annotated[
+    bool, typer.Option("--reload", help="Start anew when a *.py below this folder changes.")
+]
+VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Log every job.")]
+
+
 @app.command()
 def worker(
     app: AppOption,
     *,
-    processes: Annotated[
-        int,
-        typer.Option("--processes", "-p", min=1, help="Processes that run functions: -p 4."),
-    ] = 1,
-    concurrency: Annotated[
-        int | None,
-        typer.Option(
-            "--concurrency",
-            "-c",
-            min=1,
-            help="Functions at a time in each process, instead of workers=: -c 8.",
-        ),
-    ] = None,
-    queues: Annotated[
-        str | None,
-        typer.Option("--queues", "-Q", help="Serve only these: -Q mails,images."),
-    ] = None,
-    max_jobs: Annotated[
-        int | None,
-        typer.Option(min=1, help="Replace a process after so many jobs: --max-jobs 10000."),
-    ] = None,
-    max_memory: Annotated[
-        int | None,
-        typer.Option(
-            parser=_bytes,
-            metavar="SIZE",
-            help="Replace a process that occupies more: --max-memory 512MB.",
-        ),
-    ] = None,
-    grace: Annotated[
-        float,
-        typer.Option(
-            min=0, help="Seconds for running jobs to end after Ctrl-C or SIGTERM: --grace 10."
-        ),
-    ] = 30.0,
-    reload: Annotated[
-        bool, typer.Option("--reload", help="Start anew when a *.py below this folder changes.")
-    ] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log every job.")] = False,
+    processes: ProcessesOption = 1,
+    concurrency: ConcurrencyOption = None,
+    queues: QueuesOption = None,
+    max_jobs: MaxJobsOption = None,
+    max_memory: MaxMemoryOption = None,
+    grace: GraceOption = 30.0,
+    reload: ReloadOption = False,
+    verbose: VerboseOption = False,
 ) -> None:
     """Run jobs until Ctrl-C or SIGTERM; a second one does not wait for them.
 
@@ -101,13 +108,16 @@ def worker(
         return
     logs.configure(verbose=verbose)
     queue = load_queue(app)
-    names = None if queues is None else [name.strip() for name in queues.split(",") if name.strip()]
     tasks = ", ".join(sorted(task.name for task in queue.tasks)) or "none yet"
     logging.getLogger("offload").info("serving %s with the tasks %s", queue.url, tasks)
     slots = concurrency or queue.workers
     setup = Setup(app, slots, verbose=verbose, max_jobs=max_jobs)
-    crew = CrewOptions(setup, processes, max_memory)
-    queue.run_worker(concurrency=processes * slots, queues=names, grace=grace, crew=crew)
+    queue.run_worker(
+        concurrency=processes * slots,
+        queues=_names(queues),
+        grace=grace,
+        crew=CrewOptions(setup, processes, max_memory),
+    )
     queue.close()
 
 

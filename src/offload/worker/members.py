@@ -15,6 +15,7 @@ from typing import Any
 from offload.core.decide import Lapsed, Released, Returned
 from offload.core.records import Report
 from offload.worker import wire
+from offload.worker.link import Link
 from offload.worker.processes import Relay
 from offload.worker.report import from_wire
 from offload.worker.run import Run, Stop
@@ -83,18 +84,15 @@ class Member:
         self._at_end = at_end
         self._abandoned = 0
         self._process = process
-        self._sock = sock
+        self._link = Link(sock, self._take, self._heard, self.kill)
         self._loop = asyncio.get_running_loop()
-        self._frames = wire.Frames()
-        self._unsent = bytearray()
         self._is_ready: asyncio.Future[None] = self._loop.create_future()
         self._lines = 0
         self._left: dict[int, int] = {}
         self._begun: set[int] = set()
         self._runs: dict[int, Run] = {}
         self._last: dict[int, Run] = {}
-        self._loop.add_reader(sock, self._listen)
-        self._send(Kind.SETUP, 0, _setup_body(setup))
+        self._link.send(Kind.SETUP, 0, _setup_body(setup))
         self._watching = asyncio.create_task(self._watch(), name=f"offload-member-{self.pid}")
 
     @classmethod
@@ -111,7 +109,6 @@ class Member:
             MemberDied: it ended before.
         """
         ours, theirs = socket.socketpair()
-        ours.setblocking(False)  # noqa: FBT003 - not ours to name
         with theirs:
             process = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", PROGRAM, str(theirs.fileno()),
@@ -141,11 +138,11 @@ class Member:
         self._last[line] = last
         self.free -= 1
         self.idle.clear()
-        self._send(Kind.LINE, first, wire.pack([run.job for run in runs]))
+        self._link.send(Kind.LINE, first, wire.pack([run.job for run in runs]))
 
     def stop(self, run: Run, stop: Stop) -> None:
         """Pass on that the run should stop."""
-        self._send(Kind.STOP, self._number(run), stop.name.encode())
+        self._link.send(Kind.STOP, self._number(run), stop.name.encode())
 
     def abandon(self, run: Run) -> None:
         """Give the run up, which has ended for us; kill the member if it cannot do so, too."""
@@ -153,7 +150,7 @@ class Member:
         self._abandoned += 1
         if self._abandoned > self._setup.slots:
             self.worn.set()
-        self._send(Kind.ABANDON, number)
+        self._link.send(Kind.ABANDON, number)
         self._loop.call_later(CONFIRM, self._insist, number)
 
     def kill(self) -> None:
@@ -165,7 +162,7 @@ class Member:
         """Let the process end if it has nothing to do, else kill it; return when it is gone."""
         if self.idle.is_set() and not self._abandoned and self._is_ready.done():
             with contextlib.suppress(OSError, TimeoutError):
-                self._sock.shutdown(socket.SHUT_WR)
+                self._link.hang_up()
                 async with asyncio.timeout(FAREWELL):
                     await self.gone.wait()
         if not self.gone.is_set():
@@ -182,61 +179,20 @@ class Member:
             log.warning("member %d does not let go of a job that is over: killed", self.pid)
             self.kill()
 
-    def _send(self, kind: Kind, number: int, body: bytes = b"") -> None:
-        self._unsent += wire.frame(kind, number, body)
-        if len(self._unsent) == len(body) + wire.HEAD.size:  # else the loop is at it
-            self._flush()
-
-    def _flush(self) -> None:
-        try:
-            del self._unsent[: self._sock.send(self._unsent)]
-        except BlockingIOError:
-            pass
-        except OSError:  # it is dead, which is heard of elsewhere
-            self._unsent.clear()
-        if self._unsent:
-            self._loop.add_writer(self._sock, self._flush)
-        else:
-            self._loop.remove_writer(self._sock)
-
     # --- from the process ----------------------------------------------------------------
 
-    def _listen(self) -> None:
-        """Take what has arrived; while many short jobs run, let more come in before the next."""
-        self._hear()
+    def _heard(self) -> None:
         if self._relays:
-            self._loop.remove_reader(self._sock)
+            self._link.pause()
         elif len(self._runs) > MANY:
-            self._loop.remove_reader(self._sock)
-            self._loop.call_later(REST, self._listen_again)
-
-    def _listen_again(self) -> None:
-        if not self.gone.is_set():
-            self._loop.add_reader(self._sock, self._listen)
-
-    def _hear(self) -> bool:
-        """Take what has arrived, and say whether there may be more."""
-        try:
-            data = self._sock.recv(wire.CHUNK)
-        except BlockingIOError:
-            return False
-        except OSError:
-            data = b""
-        if not data:
-            self._loop.remove_reader(self._sock)
-            self.kill()  # it has ended, or can say nothing any more
-            return False
-        for kind, number, body in self._frames.split(data):
-            if kind == Kind.RETURNED:
-                run = self._over(number)
-                run.ran, result = wire.heard_returned(body)
-                run.end(Returned(result))
-            else:
-                self._take(kind, number, body)
-        return True
+            self._link.rest(REST)
 
     def _take(self, kind: int, number: int, body: bytes) -> None:
         match kind:
+            case Kind.RETURNED:
+                run = self._over(number)
+                run.ran, result = wire.heard_returned(body)
+                run.end(Returned(result))
             case Kind.BEGUN:
                 # A run that was given up may still say so, after its end.
                 if number in self._runs:
@@ -263,7 +219,7 @@ class Member:
     def _passed_on(self, relay: "asyncio.Task[None]") -> None:
         self._relays.discard(relay)
         if not self._relays:
-            self._listen_again()
+            self._link.go_on()
 
     def _over(self, number: int) -> Run:
         run = self._runs.pop(number)
@@ -290,11 +246,7 @@ class Member:
         code = await self._process.wait()
         how = f"signal {-code}" if code < 0 else f"exit code {code}"
         self.kill()  # what it has started goes with it
-        while self._hear():  # what it said before it died is true
-            pass
-        self._loop.remove_reader(self._sock)
-        self._loop.remove_writer(self._sock)
-        self._sock.close()
+        self._link.close()
         if not self._is_ready.done():
             self._is_ready.set_exception(MemberDied(how))
         self._at_end(self)
