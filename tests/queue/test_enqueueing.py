@@ -179,10 +179,9 @@ def test_arguments_may_have_the_names_of_our_own_parameters(queue: Queue) -> Non
     [
         ({"job_id": ""}, "job_id='': must be a name"),
         ({"job_id": 7}, "job_id=7"),
-        ({"job_id": "a\ud800"}, "job_id=.*printable"),
-        ({"job_id": "a\0"}, "job_id=.*printable"),
-        ({"queue": "\n"}, "queue=.*printable"),
-        ({"unique_key": "\ud800"}, "unique_key=.*printable"),
+        ({"job_id": "a\ud800"}, "job_id=.*valid text"),
+        ({"job_id": "a\0"}, "job_id=.*valid text"),
+        ({"unique_key": "\ud800"}, "unique_key=.*valid text"),
         ({"tags": "red"}, "tags='red': must be a list of names"),
         ({"tags": [1]}, r"tags=\[1\]"),
         ({"tags": [""]}, "tags="),

@@ -62,7 +62,7 @@ def test_a_function_gives_the_key_itself(queue: Queue) -> None:
     task = made(queue, Unique(key=lambda user, **_: f"user-{user}"))
     assert key(task, 7, "a") == "user-7"
     assert key(made(queue, Unique(key=lambda text, **_: text), name="b"), 7) == "hi"
-    for wrong in (None, "", 1.5, b"k", True):
+    for wrong in (None, "", 1.5, b"k", True, "\ud800"):
         task = made(queue, Unique(key=lambda wrong=wrong, **_: wrong), name=f"c{wrong!r}")
         with pytest.raises(ConfigurationError, match="must be a text or a whole number"):
             task.delay(1)
