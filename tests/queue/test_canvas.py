@@ -283,7 +283,7 @@ def test_calls_of_two_queues_are_refused(t: Tasks) -> None:
 def test_a_unique_job_that_others_wait_for_must_reject(queue: Queue, t: Tasks) -> None:
     for said in ({"unique": True}, {"unique_key": "k"}):
         with pytest.raises(ConfigurationError, match="on_conflict='reject'"):
-            chain(t.add.s(1).set(**said), t.add.s()).delay()  # type: ignore[arg-type]
+            chain(t.add.s(1).set(**said), t.add.s()).delay()
     assert queue.list_jobs() == []
     first, again = (chain(t.add.s(1), t.add.s(5).set(unique_key="k")).delay() for _ in "12")
     assert first.id == again.id

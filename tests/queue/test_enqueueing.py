@@ -127,11 +127,13 @@ LISTS = ["kwargs_list", "delay_list", "unique_keys", "metadata_list", "expires_l
 
 @pytest.mark.parametrize("name", LISTS)
 def test_lists_of_another_length_are_refused(queue: Queue, work: Any, name: str) -> None:
+    wrong: list[Any]
     for wrong in ([], [None]):
+        said: dict[str, Any] = {name: wrong}
         with pytest.raises(
             ConfigurationError, match=f"args_list has 2 entries, {name} {len(wrong)}"
         ):
-            queue.enqueue_many("work", [(), ()], **{name: wrong})
+            queue.enqueue_many("work", [(), ()], **said)
     assert queue.list_jobs() == []
 
 

@@ -251,10 +251,10 @@ def test_limits_are_shared_by_key(queue: Queue) -> None:
 def test_a_key_cannot_be_made_of_what_is_not_there_yet(
     queue: Queue, options: dict[str, Any]
 ) -> None:
-    @queue.task(**options)
-    def work(x: int, y: int = 0) -> int:
+    def function(x: int, y: int = 0) -> int:
         return x + y
 
+    work = queue.task(**options)(function)
     with pytest.raises(ConfigurationError, match=r"comes from the job before.*use \.si\(\)"):
         chain(work.si(1).set(unique=False), work.s()).delay()
     assert queue.list_jobs() == []

@@ -39,10 +39,10 @@ class Call:
         """
         self._need_all(what)
         said = key(**self.arguments)
-        key = said if isinstance(said, bool) or not isinstance(said, int) else str(said)
-        if not NAME[1](key):
+        text = said if isinstance(said, bool) or not isinstance(said, int) else str(said)
+        if not NAME[1](text):
             raise ConfigurationError(f"{what}= gave {said!r}: it must be a text or a whole number")
-        return cast("str", key)
+        return cast("str", text)
 
     def text(self, what: str, name: str) -> bytes:
         """Return the value of an argument as text.
