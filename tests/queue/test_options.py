@@ -328,7 +328,7 @@ def test_an_unknown_option_is_named_with_the_known_ones(queue: Queue) -> None:
         lambda: Queue(max_retrys=3),  # type: ignore[call-arg]
     ]
     for call in calls:
-        with pytest.raises(ConfigurationError, match="'max_retrys'; there are: .*max_retries"):
+        with pytest.raises(ConfigurationError, match=r"'max_retrys'; there are: .*max_retries"):
             call()
 
 
