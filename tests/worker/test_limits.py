@@ -4,15 +4,15 @@ import re
 import subprocess
 import sys
 from collections.abc import AsyncIterator
-from pathlib import Path
 from socket import socket
 from typing import Any
 
 import pytest
 
 from offload import ConfigurationError, JobDead, JobFailed, Limits, Queue
+from offload.store.base import RecordFilter
 from offload.worker.confine import environment
-from tests.worker.staging import ROOT, Stage, working
+from tests.worker.staging import ROOT, Stage, read, working
 
 
 @pytest.mark.parametrize(
@@ -184,9 +184,6 @@ async def test_the_memory_of_a_run_is_its_own(worker: Any) -> None:
 
 
 async def metrics(queue: Queue) -> list[Any]:
-    from offload.store.base import RecordFilter
-    from tests.worker.staging import read
-
     return await read(queue, lambda store: store.metrics(RecordFilter()))
 
 
