@@ -370,8 +370,7 @@ class Histories(RuleBasedStateMachine):
     def compare(self) -> None:
         """Compare all that can be read."""
         COUNTS.operations["compare everything"] += 1
-        pair = self.pair
-        assert pair.read(pair.files[pair.turn]) == pair.read(pair.model)
+        self.pair.compare()
 
     # --- longer ways ---------------------------------------------------------------------------
     # Hypothesis leaves whole kinds of steps out of each history, and few histories would get far

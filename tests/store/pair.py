@@ -3,8 +3,8 @@
 import asyncio
 import tempfile
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, TypeVar
@@ -105,7 +105,7 @@ class Pair:
 
     def _same(self, call: Call[Answer]) -> Answer:
         expected, answer = self.both(call)
-        assert answer == expected
+        assert answer == expected, difference(expected, answer)
         return expected
 
     def _had_effect(self, call: Call[Answer], fault: Fault) -> bool:
@@ -132,7 +132,7 @@ class Pair:
 
     def _caught_up(self, call: Call[Answer]) -> Answer:
         expected = self.runner.run(outcome(call, self.model))
-        assert self.read(self.files[self.turn]) == self.read(self.model)
+        self.compare()
         self.turn ^= not self.stay
         return expected
 
@@ -142,7 +142,12 @@ class Pair:
         """Return all jobs, which both must agree on, oldest first."""
         return self._same(lambda store: store.search(ALL))[::-1]
 
-    def read(self, store: Store) -> object:
+    def compare(self) -> None:
+        """Require that all that can be read is the same."""
+        expected, answer = self.read(self.model), self.read(self.files[self.turn])
+        assert answer == expected, difference(expected, answer)
+
+    def read(self, store: Store) -> dict[str, object]:
         """Return all that can be read, without the numbers that each store gives for itself."""
         return self.runner.run(everything(store))
 
@@ -157,27 +162,49 @@ async def outcome(call: Call[Answer], store: Store) -> Any:
         return "unknown parent"
 
 
-async def everything(store: Store) -> object:
+async def everything(store: Store) -> dict[str, object]:
     """Return all that can be read; of each record all but its number."""
     jobs = await store.search(ALL)
     ids = [job.id for job in jobs]
-    beside = []
+    found: dict[str, object] = {
+        "jobs": jobs,
+        "same jobs": await store.get(ids),
+        "stats": [await store.stats(queue) for queue in (None, *QUEUES)],
+        "queues": await store.queues(),
+        "logs": numbered(await store.logs(RecordFilter(limit=100_000))),
+        "metrics": numbered(await store.metrics(RecordFilter(limit=100_000))),
+        "dead letters": await store.dead_letters(100_000, 0),
+        "schedules": await store.schedules(),
+        "workers": sorted(await store.workers(), key=lambda row: row.id),
+    }
     for job_id in ids:
-        parts = numbered(await store.parts(job_id, 0, 1000))
-        errors = numbered(await store.errors(job_id))
-        beside.append((parts, errors, await store.repeats(job_id), await store.family(job_id)))
-    return (
-        jobs,
-        await store.get(ids),
-        beside,
-        [await store.stats(queue) for queue in (None, *QUEUES)],
-        await store.queues(),
-        numbered(await store.logs(RecordFilter(limit=100_000))),
-        numbered(await store.metrics(RecordFilter(limit=100_000))),
-        await store.dead_letters(100_000, 0),
-        await store.schedules(),
-        sorted(await store.workers(), key=lambda row: row.id),
-    )
+        found[f"parts of {job_id}"] = numbered(await store.parts(job_id, 0, 1000))
+        found[f"errors of {job_id}"] = numbered(await store.errors(job_id))
+        found[f"repeats of {job_id}"] = await store.repeats(job_id)
+        found[f"family of {job_id}"] = await store.family(job_id)
+    return found
+
+
+def difference(expected: Any, answer: Any) -> str:
+    """Return where the answer of the file differs from that of the model, in a few lines."""
+    if isinstance(expected, dict) and isinstance(answer, dict):
+        names = expected.keys() | answer.keys()
+        return "\n".join(
+            f"{name}: {difference(expected.get(name), answer.get(name))}"
+            for name in sorted(names, key=str)
+            if expected.get(name) != answer.get(name)
+        )
+    if isinstance(expected, list) and isinstance(answer, list) and len(expected) == len(answer):
+        pairs = zip(expected, answer, strict=True)
+        return "\n".join(difference(*pair) for pair in pairs if pair[0] != pair[1])
+    if is_dataclass(expected) and type(expected) is type(answer):
+        return difference(dict(vars_of(expected)), dict(vars_of(answer)))
+    return f"the model has {expected!r}, the file {answer!r}"
+
+
+def vars_of(row: Any) -> Iterator[tuple[str, object]]:
+    """Return the fields of a dataclass, slots or not."""
+    return ((field.name, getattr(row, field.name)) for field in fields(row))
 
 
 def numbered(rows: Sequence[Any]) -> list[Any]:

@@ -5,7 +5,7 @@ SET state = 'cancelled', phase = NULL, finished_at = :now, error = 'expired',
 WHERE seq IN (
     SELECT seq FROM jobs
     WHERE state = 'pending' AND expires_at IS NOT NULL AND expires_at <= :now
-    ORDER BY expires_at LIMIT 1000
+    ORDER BY expires_at LIMIT :most
 )
 RETURNING seq
 
@@ -31,7 +31,7 @@ UPDATE jobs SET phase = 'ready'
 WHERE seq IN (
     SELECT seq FROM jobs
     WHERE phase <> 'ready' AND phase = 'later' AND queue = :queue AND run_at <= :now
-    ORDER BY run_at LIMIT 1000
+    ORDER BY run_at LIMIT :most
 )
 
 -- name: next_due
