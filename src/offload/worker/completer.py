@@ -6,7 +6,6 @@ import logging
 import random
 from collections import deque
 from collections.abc import Callable
-from dataclasses import replace
 from itertools import islice
 
 from offload.core.decide import Outcome, Raised, Released, decide
@@ -113,8 +112,7 @@ class Completer(Service):
 
 
 def _finish(job: Job, outcome: Outcome, ran: float | None, memory: int | None) -> Finish:
-    finish = decide(job, outcome, random.random)
-    return finish if ran is None else replace(finish, ran=ran, memory=memory)
+    return decide(job, outcome, random.random, ran=ran, memory=memory)
 
 
 def _refused(error: StoreRefused) -> Outcome:

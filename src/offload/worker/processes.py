@@ -19,7 +19,8 @@ from offload.worker.run import Run, Stop, failure_of
 from offload.worker.wire import heard, row_of
 
 SOFT_TIMEOUT = signal.SIGUSR1
-LINE_LIMIT = 16 * 1024 * 1024
+BUFFER = 128 * 1024
+"""Bytes that are read ahead of what we take; beyond, the process has to wait."""
 
 
 Relay = Callable[[Report], Coroutine[Any, Any, None]]
@@ -63,7 +64,7 @@ class Child:
                 stdin=asyncio.subprocess.DEVNULL, pass_fds=[theirs.fileno()],
                 start_new_session=True, env=environment(limits),
             )  # fmt: skip
-        reader, writer = await asyncio.open_unix_connection(sock=ours, limit=LINE_LIMIT)
+        reader, writer = await asyncio.open_unix_connection(sock=ours, limit=BUFFER)
         child = cls(process, reader, writer, limits)
         network = limits is None or limits.network
         child._send({"path": sys.path, "main": _main_file(), "network": network})
@@ -120,14 +121,17 @@ class Child:
         self._writer.write(json.dumps(message).encode() + b"\n")
 
     async def _receive(self) -> dict[str, Any]:
-        try:
-            line = await self._reader.readline()
-        except ConnectionError:
-            line = b""
-        if line.endswith(b"\n"):
-            message: dict[str, Any] = json.loads(line)
-            return message
-        raise ChildDied(await self._process.wait())
+        pieces: list[bytes] = []
+        while True:
+            try:
+                pieces.append(await self._reader.readuntil(b"\n"))
+            except asyncio.LimitOverrunError as overrun:
+                pieces.append(await self._reader.readexactly(overrun.consumed))
+            except (asyncio.IncompleteReadError, ConnectionError):
+                raise ChildDied(await self._process.wait()) from None
+            else:
+                message: dict[str, Any] = json.loads(b"".join(pieces))
+                return message
 
 
 class ProcessExecutor:
