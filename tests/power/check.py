@@ -9,7 +9,8 @@ from pathlib import Path
 import apsw
 
 from offload.core.decide import Lapsed, decide
-from offload.core.job import Finish, NewJob
+from offload.core.job import NewJob
+from offload.core.records import Finish
 from offload.core.states import Move, State
 from offload.store.base import Store
 from offload.store.sqlite import SQLiteStore

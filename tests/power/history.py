@@ -11,9 +11,11 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
 
-from offload.core.job import Failure, Finish, Job, NewJob, Report
+from offload.core.job import Job, NewJob
+from offload.core.records import Failure, Finish, Report
 from offload.core.retry import RetryPolicy
 from offload.core.states import Move
+from offload.core.unique import UniqueKey
 from offload.store.base import Beat, JobFilter, Store
 from offload.store.memory import MemoryStore
 from offload.store.sqlite import SQLiteStore
@@ -158,7 +160,7 @@ class History:
             retry=RetryPolicy(rng.randint(0, 2)),
             expires=rng.choice((None, None, 40.0)),
             result_ttl=rng.choice((None, None, 20.0)),
-            unique_key=rng.choice((None, None, "k1", "k2")),
+            unique=rng.choice((None, None, UniqueKey("k1"), UniqueKey("k2"))),
             metadata=rng.choice((None, {"n": 1})),
             tags=rng.choice(((), ("x",))),
         )
@@ -205,7 +207,7 @@ class History:
         # Without a limit: which ones a limit leaves for the next time is the driver's affair.
         age = self._rng.choice((None, 20.0, 60.0))
         return lambda store: store.prune(
-            jobs_older_than=age, dead_older_than=age, errors_older_than=age, limit=MOST
+            jobs_older_than=age, dead_older_than=age, records_older_than=age, limit=MOST
         )
 
     def _beat(self) -> Operation:

@@ -2,23 +2,31 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
+from contextlib import aclosing
 from typing import Any, TypeVar
 
 from offload.client.watcher import Watcher
 from offload.codec import decode_untyped
+from offload.core.errors import JobPurged
 from offload.core.job import Job, NewJob
-from offload.core.options import Options
+from offload.core.options import QueueOptions
+from offload.core.records import Part
 from offload.store.base import Store
 from offload.store.loop import IOLoop
 from offload.tasks.registry import Registry
 
 T = TypeVar("T")
 
+PARTS = 100
+"""How many parts of a stream are read at a time."""
+
 
 class Client:
     """Opens the store when it is first needed, and implements `offload.tasks.ports.Jobs`."""
 
-    def __init__(self, store: Store, loop: IOLoop, registry: Registry, defaults: Options) -> None:
+    def __init__(
+        self, store: Store, loop: IOLoop, registry: Registry, defaults: QueueOptions
+    ) -> None:
         """Reach the jobs in `store` through `loop`."""
         self.store = store
         self.loop = loop
@@ -28,7 +36,7 @@ class Client:
         self._watcher = Watcher(store)
 
     @property
-    def defaults(self) -> Options:
+    def defaults(self) -> QueueOptions:
         """The queue's own options."""
         return self._defaults
 
@@ -43,7 +51,7 @@ class Client:
         return await self.call_on_loop(operation)
 
     async def call_on_loop(self, operation: Callable[[Store], Awaitable[T]]) -> T:
-        """Do something with the open store that waits for news, on the store's own loop."""
+        """Do something that waits for news or starts much at once: on the store's own loop."""
         return await self.loop.arun(self._call(operation))
 
     async def _call(self, operation: Callable[[Store], Awaitable[T]]) -> T:
@@ -69,14 +77,6 @@ class Client:
     async def enqueue(self, jobs: Sequence[NewJob]) -> list[Job]:
         """Store the jobs durably."""
         return await self.call(lambda store: store.enqueue(jobs))
-
-    async def get(self, job_id: str) -> Job | None:
-        """Read a job."""
-        return (await self.call(lambda store: store.get([job_id])))[0]
-
-    async def cancel(self, job_id: str, *, running: bool) -> bool:
-        """Cancel a pending job, or ask a running one to stop."""
-        return await self.call(lambda store: store.cancel(job_id, running=running))
 
     async def wait(self, job_id: str, timeout: float | None) -> Job | None:
         """Return the job once it is final, None if it is not there."""
@@ -108,6 +108,27 @@ class Client:
         finally:
             # Not awaited: whoever iterates may be cancelled again while this cleans up.
             self.loop.call_soon(lambda: self._watcher.unsubscribe(subscription))
+
+    async def published(self, job_id: str, after: int) -> AsyncGenerator[Part, None]:
+        """Yield what a job publishes, from after that part, until it ends.
+
+        Raises:
+            JobPurged: it is not there, or not any more.
+        """
+        async with aclosing(self.watch(job_id, 0.0)) as changes:
+            is_final = False
+            async for job in changes:
+                # Read after the job: what a job published is stored before its end.
+                while parts := await self._parts(job_id, after):
+                    for part in parts:
+                        yield part
+                        after = part.id
+                is_final = job.is_final
+        if not is_final:
+            raise JobPurged(job_id, "", f"job {job_id} is not there any more: it was purged")
+
+    async def _parts(self, job_id: str, after: int) -> list[Part]:
+        return await self.call(lambda store: store.parts(job_id, after, PARTS))
 
     def decode_result(self, job: Job) -> object:
         """Return the result of a complete job, by the task's annotation if it is known here."""

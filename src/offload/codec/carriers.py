@@ -12,7 +12,7 @@ from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
 from pydantic_core import from_json, to_json, to_jsonable_python
 
 from offload.codec.sameness import ensure_same
-from offload.codec.tags import VALUE, is_whole, pack, refuse, unpack
+from offload.codec.tags import VALUE, has_tags, is_whole, pack, refuse, unpack
 from offload.codec.unfit import Misfit, Unfit, misfit
 
 UNTYPED = (inspect.Parameter.empty, Any, object, Never, NoReturn)
@@ -128,10 +128,19 @@ class Typed:
 
     def decode(self, raw: object) -> object:
         """Read and validate, by the names of fields: aliases may differ between the ways."""
+        if is_whole(raw):
+            return self._read(unpack(raw))
         try:
-            if is_whole(raw):
-                return self._validator.validate_python(unpack(raw), by_alias=False, by_name=True)
             return self._validator.validate_json(to_json(raw), by_alias=False, by_name=True)
+        except ValidationError as error:
+            if not has_tags(raw):
+                raise misfit(error) from error
+        # The result of a task that is not annotated as this parameter is: it may hold tags.
+        return self._read(unpack(raw))
+
+    def _read(self, value: object) -> object:
+        try:
+            return self._validator.validate_python(value, by_alias=False, by_name=True)
         except ValidationError as error:
             raise misfit(error) from error
 
@@ -181,7 +190,9 @@ class Plain(Typed):
         try:
             return self._validator.validate_python(raw)
         except ValidationError as error:
-            raise misfit(error) from error
+            if not has_tags(raw):
+                raise misfit(error) from error
+        return self._read(unpack(raw))
 
 
 def _unmarked(text: bytes) -> bytes:

@@ -38,6 +38,7 @@ class Shape:
         hints = _Hints(function, task)
         parameters = list(self._signature.parameters.values())
         slots = {p.name: Slot(f"argument {p.name!r}", hints.carrier(p.name)) for p in parameters}
+        self._slots = slots
         self._by_position = tuple(slots[p.name] for p in parameters if p.kind in BY_POSITION)
         self._by_name = {p.name: slots[p.name] for p in parameters if p.kind in BY_NAME}
         kinds = {p.kind: slots[p.name] for p in parameters}
@@ -69,6 +70,28 @@ class Shape:
         except TypeError as error:
             takes = ", ".join(self._signature.parameters) or "no arguments"
             raise ArgumentError(f"task {self._task!r}: {error} (it takes: {takes})") from None
+
+    def bind(self, args: Sequence[object], kwargs: Mapping[str, object]) -> dict[str, Any]:
+        """Return the arguments of a call that was checked, by name, defaults included."""
+        bound = self._signature.bind(*args, **kwargs)
+        bound.apply_defaults()
+        for parameter in self._signature.parameters.values():
+            if parameter.kind is Parameter.VAR_KEYWORD:
+                bound.arguments |= bound.arguments.pop(parameter.name)
+        return bound.arguments
+
+    def places(self, name: str, value: Any) -> list[tuple[Slot, object]]:
+        """Return where the value of a bound argument goes; that of `*args` is many values."""
+        parameter = self._signature.parameters.get(name)
+        if parameter is None or parameter.kind is Parameter.VAR_KEYWORD:
+            return [(self.named(name), value)]
+        several = parameter.kind is Parameter.VAR_POSITIONAL
+        return [(self._slots[name], item) for item in (value if several else (value,))]
+
+    def is_default(self, name: str, value: object) -> bool:
+        """Whether this very value is the default of that parameter."""
+        parameter = self._signature.parameters.get(name)
+        return parameter is not None and parameter.default is value
 
     def positions(self, count: int) -> Sequence[Slot]:
         """Return the slots of the first `count` positional arguments."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from pydantic_core import from_json
 
@@ -33,9 +33,16 @@ class Signature:
         return Shape(self._function, self._name)
 
     def encode_arguments(
-        self, args: Sequence[object], kwargs: Mapping[str, object], limit: int = ARGUMENTS_LIMIT
+        self,
+        args: Sequence[object],
+        kwargs: Mapping[str, object],
+        limit: int = ARGUMENTS_LIMIT,
+        *,
+        fed: bool = False,
     ) -> bytes:
         """Return a call's arguments as `[[args…],{kwargs…}]`. Defaults are not filled in.
+
+        With `fed` the first argument is not there yet: it will be put before the others.
 
         Raises:
             ArgumentError: they do not fit the function.
@@ -44,10 +51,10 @@ class Signature:
             TaskDefinitionError: the function's annotations cannot be used.
         """
         shape = self._shape
-        shape.check(args, kwargs)
+        shape.check((None, *args) if fed else args, kwargs)
         if not args and not kwargs:
             return NO_ARGUMENTS
-        slots = shape.positions(len(args))
+        slots = shape.positions(len(args) + fed)[fed:]
         texts = [self._encode(slot, value) for slot, value in zip(slots, args, strict=True)]
         named = {name: self._encode(shape.named(name), kwargs[name]) for name in kwargs}
         members = [json_name(name) + text for name, text in named.items()]
@@ -57,6 +64,32 @@ class Signature:
             sizes |= {shape.named(name).label: len(text) for name, text in named.items()}
             raise self._too_large("arguments", len(payload), limit, _largest(sizes))
         return payload
+
+    def arguments(
+        self, args: Sequence[object], kwargs: Mapping[str, object], *, fed: bool = False
+    ) -> dict[str, Any]:
+        """Return the arguments of a call that can be encoded by name, defaults filled in.
+
+        With `fed` the first is left out, for it is not there yet.
+        """
+        if not fed:
+            return self._shape.bind(args, kwargs)
+        bound = self._shape.bind((None, *args), kwargs)
+        del bound[next(iter(bound))]
+        return bound
+
+    def encode_argument(self, name: str, value: object) -> bytes:
+        """Return one of `arguments` as JSON; that of `*args` as several, with commas.
+
+        A default that cannot be encoded, which no call has to be, is the word "default".
+        """
+        places = self._shape.places(name, value)
+        try:
+            return b",".join([self._encode(slot, item) for slot, item in places])
+        except PayloadError:
+            if self._shape.is_default(name, value):
+                return b"default"
+            raise
 
     def decode_arguments(self, payload: bytes) -> tuple[tuple[object, ...], dict[str, object]]:
         """Return the arguments to call the function with.

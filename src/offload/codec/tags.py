@@ -99,6 +99,13 @@ def is_whole(raw: object) -> bool:
     return type(raw) is dict and len(raw) == 1 and VALUE in raw
 
 
+def has_tags(raw: object) -> bool:
+    """Whether there is a tag anywhere in `raw`."""
+    if isinstance(raw, dict):
+        return is_marked(raw) or any(map(has_tags, raw.values()))
+    return isinstance(raw, list) and any(map(has_tags, raw))
+
+
 def _unpack_object(raw: dict[str, object]) -> object:
     if not is_marked(raw):
         return {key: unpack(value) for key, value in raw.items()}

@@ -4,6 +4,7 @@
   x ConfigurationError         a wrong option, named with its valid values
     + TaskDefinitionError      the task cannot be defined like this
   x TaskNotRegistered          nothing by that name is known here
+  x ScheduleNotFound           no periodic task has that name
   x PayloadError               arguments or a result that cannot be carried
     + ArgumentError            they do not fit the task's signature
     + PayloadTooLarge
@@ -18,7 +19,10 @@
     + JobFailed
       - JobDead
     + JobCancelled
-    + JobNotFound              unknown, or purged
+    + JobNotFound              the id is unknown
+      - JobPurged              it was there, and is gone
+    + JobNotEnded              it is still pending or running
+  x LockLost                   a lock could not be extended in time; others may hold it
   x NoCurrentJob               `current_job` was used outside a task
   x Abort, Retry, Snooze       raised *by* a task to say how its attempt ends
   x LeaseLost, JobTimeout, CancelRequested, LimitExceeded   raised *into* a task
@@ -43,6 +47,10 @@ class TaskDefinitionError(ConfigurationError):
 
 class TaskNotRegistered(OffloadError, LookupError):
     """No task of that name is known in this process: import the module that defines it first."""
+
+
+class ScheduleNotFound(OffloadError, LookupError):
+    """No schedule of that name is stored."""
 
 
 class PayloadError(OffloadError, ValueError):
@@ -115,6 +123,18 @@ class JobCancelled(JobError):
 
 class JobNotFound(JobError):
     """No such job: the id is unknown, or the job was purged."""
+
+
+class JobPurged(JobNotFound):
+    """The job was there and is gone: its time to live was over, or somebody purged it."""
+
+
+class JobNotEnded(JobError):
+    """The job is still pending or running, and only one that has ended can be repeated."""
+
+
+class LockLost(OffloadError):
+    """A lock was not extended in time: somebody else may have held it, or hold it now."""
 
 
 class NoCurrentJob(OffloadError, RuntimeError):

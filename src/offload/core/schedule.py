@@ -96,10 +96,15 @@ def redefined(there: Schedule, defined: Schedule) -> Schedule:
 
 
 def edited(there: Schedule, edit: Edit) -> Schedule:
-    """Return the schedule with the changes."""
+    """Return the schedule with the changes.
+
+    A pause, and the next tick that comes with its end, are no change of what the code says.
+    """
     changes = {name: getattr(edit, name) for name in (field.name for field in fields(edit))}
     changes = {name: value for name, value in changes.items() if value is not None}
-    return replace(there, edited=there.edited or bool(changes.keys() - {"paused"}), **changes)
+    return replace(
+        there, edited=there.edited or bool(changes.keys() - {"paused", "next_at"}), **changes
+    )
 
 
 def admitted(schedule: Schedule, fire: Fire, *, busy: bool) -> tuple[NewJob, ...]:

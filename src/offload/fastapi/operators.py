@@ -79,7 +79,7 @@ class OperatorEndpoints:
 
     async def workers(self) -> list[WorkerResponse]:
         """List the workers, also those whose last beat was too long ago."""
-        return [WorkerResponse.of(row) for row in await self._queue.aworkers()]
+        return [WorkerResponse.of(row) for row in await self._queue.alist_workers()]
 
     async def health(self) -> HealthResponse:
         """Say that this process answers; nothing else is looked at."""
@@ -100,7 +100,7 @@ class OperatorEndpoints:
     async def _alive(self) -> int:
         try:
             async with asyncio.timeout(READ_LIMIT):
-                return sum(row.alive for row in await self._queue.aworkers())
+                return sum(row.alive for row in await self._queue.alist_workers())
         except (OffloadError, OSError, TimeoutError):
             _logger.exception("not ready: the store cannot be read")
             raise HTTPException(503, "The job store cannot be read") from None

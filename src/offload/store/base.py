@@ -39,6 +39,10 @@ class Channel(StrEnum):
     """A job made progress or ended."""
     CONTROL = "control"
     """A running job was asked to stop."""
+    SCHEDULES = "schedules"
+    """A schedule was put, changed or removed; that one has fired moves nothing."""
+    LOCKS = "locks"
+    """Somebody let go of a lock; that its time is over moves nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +112,10 @@ class QueueRow:
 
 @dataclass(frozen=True, slots=True)
 class JobFilter:
-    """Which jobs to search for; newest first, `before` is the last id of the page before."""
+    """Which jobs to search for; newest first, `before` is the last id of the page before.
+
+    If that job is gone, the page begins with the job of the next lower id: ids rise with time.
+    """
 
     states: tuple[State, ...] = ()
     task: str | None = None
@@ -155,6 +162,9 @@ class Store(Protocol):
     async def close(self) -> None:
         """Finish what was accepted and let go of everything. Twice is once."""
 
+    async def now(self) -> int:
+        """Return the wall clock by which this store judges what is due."""
+
     # --- hot -----------------------------------------------------------------------------
 
     async def enqueue(self, jobs: Sequence[NewJob]) -> list[Job]:
@@ -189,6 +199,7 @@ class Store(Protocol):
         has passed since its last start (each start counts, whatever became of it). Order:
         priority (higher first), then due time, then age. Each claim raises the job's lease and
         counts an attempt. Jobs that have become due or have expired are promoted first, bounded.
+        A job that was found due stays so if the clock is set back.
         `next_due` also tells when a lane opens by time; a lane that opens by the end of a job
         moves the channel READY.
         """
@@ -275,7 +286,10 @@ class Store(Protocol):
         """Return all schedules, by name."""
 
     async def edit_schedule(self, name: str, edit: Edit) -> Schedule | None:
-        """Change a schedule; None if there is none. All but a pause marks it as edited."""
+        """Change a schedule; None if there is none.
+
+        All but `paused` and `next_at` marks it as edited.
+        """
 
     async def delete_schedule(self, name: str) -> bool:
         """Remove a schedule; its jobs stay."""

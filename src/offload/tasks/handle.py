@@ -1,14 +1,24 @@
 """A job in the caller's hand."""
 
-from collections.abc import AsyncIterator, Mapping
-from typing import Generic, TypeVar, cast
+import json
+from collections.abc import AsyncGenerator, Coroutine, Mapping
+from contextlib import aclosing
+from typing import Any, Generic, TypeVar, cast
 
-from offload.core.errors import JobCancelled, JobDead, JobError, JobFailed, JobNotFound
+from offload.core.errors import JobCancelled, JobDead, JobError, JobFailed, JobPurged
 from offload.core.job import Job
+from offload.core.records import AttemptError, Family, JobLog, Metric, Repeat
 from offload.core.states import State
+from offload.store.base import RecordFilter
+from offload.tasks.bridge import blocking, iterating
+from offload.tasks.parts import JobPart, decoded
 from offload.tasks.ports import Jobs
+from offload.tasks.repeating import replayed
 
 R = TypeVar("R")
+T = TypeVar("T")
+
+MOST_PARTS = 1000
 
 ENDINGS: dict[State, type[JobError]] = {
     State.FAILED: JobFailed,
@@ -18,16 +28,23 @@ ENDINGS: dict[State, type[JobError]] = {
 
 
 class JobHandle(Generic[R]):
-    """A job as it was last read; `refresh`, `result` and their twins read again."""
+    """A job as it was last read; `refresh`, `result` and their twins read again.
 
-    def __init__(self, job: Job, jobs: Jobs) -> None:
+    Instants are in Unix milliseconds.
+    """
+
+    def __init__(self, job: Job, jobs: Jobs, parent: Any = None) -> None:
         """Hold `job`, reachable through `jobs`."""
         self.job = job
+        self.parent = parent
+        """In a chain, the handle of what came before: of a job, or of a group."""
         self._jobs = jobs
 
     def __repr__(self) -> str:
         """Show what a log line needs."""
         return f"<JobHandle {self.id} {self.task_name} {self.status}>"
+
+    # --- as last read --------------------------------------------------------------------
 
     @property
     def id(self) -> str:
@@ -55,6 +72,16 @@ class JobHandle(Generic[R]):
         return self.job.progress or 0
 
     @property
+    def message(self) -> str | None:
+        """What the task last said of its progress."""
+        return self.job.message
+
+    @property
+    def data(self) -> Any:
+        """What the task last gave with its progress, as plain JSON."""
+        return None if self.job.data is None else json.loads(self.job.data)
+
+    @property
     def error(self) -> str | None:
         """The last error in one line; None if there was none, or the job is complete."""
         return self.job.error
@@ -70,74 +97,171 @@ class JobHandle(Generic[R]):
         return self.job.metadata
 
     @property
+    def tags(self) -> tuple[str, ...]:
+        """The words by which the job can be found."""
+        return self.job.tags
+
+    @property
+    def origin(self) -> str | None:
+        """The job that this one repeats: retried from its dead letter, or replayed."""
+        return self.job.origin
+
+    @property
     def created_at(self) -> int:
-        """When it was enqueued, in Unix milliseconds."""
+        """When it was enqueued."""
         return self.job.created_at
 
     @property
+    def run_at(self) -> int:
+        """When it is due, or was: before that it does not start."""
+        return self.job.run_at
+
+    @property
+    def blocked_by(self) -> int:
+        """How many jobs it still waits for."""
+        return self.job.blockers
+
+    @property
     def started_at(self) -> int | None:
-        """When its last attempt started, in Unix milliseconds."""
+        """When its last attempt started."""
         return self.job.started_at
 
     @property
     def finished_at(self) -> int | None:
-        """When it ended, in Unix milliseconds."""
+        """When it ended."""
         return self.job.finished_at
 
-    def refresh(self) -> "JobHandle[R]":
+    # --- reading again -------------------------------------------------------------------
+
+    async def arefresh(self) -> "JobHandle[R]":
         """Read the job again.
 
         Raises:
-            JobNotFound: it was purged.
+            JobPurged: it is gone.
         """
-        return self._updated(self._jobs.run(self._jobs.get(self.id)))
+        [job] = await self._jobs.call(lambda store: store.get([self.id]))
+        return self.updated(job)
 
-    async def arefresh(self) -> "JobHandle[R]":
-        """Read the job again; see `refresh`."""
-        return self._updated(await self._jobs.get(self.id))
+    refresh = blocking(arefresh)
 
-    def result(self, timeout: float | None = None) -> R:
+    async def aresult(self, timeout: float | None = None) -> R:
         """Wait for the job to end and return what the task returned.
 
         `timeout` is in seconds, None waits for as long as it takes, 0 only looks.
 
         Raises:
             TimeoutError: time was up; the job goes on.
-            JobFailed, JobDead, JobCancelled: it ended without a result.
-            JobNotFound: it was purged.
+            JobFailed: the task raised an error that must not be retried.
+            JobDead: its attempts are used up.
+            JobCancelled: it was cancelled, or expired.
+            JobPurged: it is gone.
         """
-        return self._concluded(self._jobs.run(self._jobs.wait(self.id, timeout)))
-
-    async def aresult(self, timeout: float | None = None) -> R:
-        """Wait for the job to end and return what the task returned; see `result`."""
-        return self._concluded(await self._jobs.wait(self.id, timeout))
-
-    def cancel(self, *, running: bool = False) -> bool:
-        """Cancel the job if it is pending; with `running`, ask a running one to stop."""
-        return self._jobs.run(self._jobs.cancel(self.id, running=running))
-
-    async def acancel(self, *, running: bool = False) -> bool:
-        """Cancel the job if it is pending; see `cancel`."""
-        return await self._jobs.cancel(self.id, running=running)
-
-    async def awatch(self, interval: float = 0.1) -> AsyncIterator["JobHandle[R]"]:
-        """Yield the job now, then on every change until it is final.
-
-        Changes that come faster than `interval` seconds are merged; the last is never left out.
-        """
-        async for job in self._jobs.watch(self.id, interval):
-            yield JobHandle(job, self._jobs)
-
-    def _updated(self, job: Job | None) -> "JobHandle[R]":
-        if job is None:
-            raise JobNotFound(self.id, "", f"job {self.id} is not there any more: it was purged")
-        self.job = job
-        return self
-
-    def _concluded(self, job: Job | None) -> R:
-        self._updated(job)
+        self.updated(await self._jobs.wait(self.id, timeout))
         if self.job.state is State.COMPLETE:
             return cast("R", self._jobs.decode_result(self.job))
         reason = self.job.error or ""
         ending = ENDINGS[self.job.state]
         raise ending(self.id, reason, f"job {self.id} ({self.task_name}) {self.status}: {reason}")
+
+    result = blocking(aresult)
+
+    async def awatch(self, interval: float = 0.1) -> AsyncGenerator["JobHandle[R]", None]:
+        """Yield the job now, then on every change until it is final.
+
+        Changes that come faster than `interval` seconds are merged; the last is never left out.
+        """
+        async with aclosing(self._jobs.watch(self.id, interval)) as changes:
+            async for job in changes:
+                yield JobHandle(job, self._jobs, self.parent)
+
+    async def astream(self, after: int = 0) -> AsyncGenerator[JobPart, None]:
+        """Yield what the task publishes, live and in order, until the job ends.
+
+        All of it from after the part with that id; 0 is the first. None is left out, so an
+        attempt that was retried has its own parts before those of the next.
+
+        Raises:
+            JobPurged: the job is gone, perhaps with parts that were not seen.
+        """
+        async with aclosing(self._jobs.published(self.id, after)) as parts:
+            async for part in parts:
+                yield decoded(part)
+
+    stream = iterating(astream)
+
+    # --- its records ---------------------------------------------------------------------
+
+    async def aerrors(self) -> list[AttemptError]:
+        """Return the failed attempts, oldest first."""
+        return await self._jobs.call(lambda store: store.errors(self.id))
+
+    errors = blocking(aerrors)
+
+    async def alogs(self, *, level: str | None = None, limit: int = 100) -> list[JobLog]:
+        """Return the newest lines that the task logged, oldest first."""
+        wanted = RecordFilter(job_id=self.id, level=level, limit=limit)
+        return await self._jobs.call(lambda store: store.logs(wanted))
+
+    logs = blocking(alogs)
+
+    async def aparts(self, after: int = 0, limit: int = MOST_PARTS) -> list[JobPart]:
+        """Return what the task has published so far, in order, from after the part `after`."""
+        parts = await self._jobs.call(lambda store: store.parts(self.id, after, limit))
+        return [decoded(part) for part in parts]
+
+    parts = blocking(aparts)
+
+    async def ametrics(self) -> list[Metric]:
+        """Return the attempts in numbers, oldest first."""
+        wanted = RecordFilter(job_id=self.id)
+        return await self._jobs.call(lambda store: store.metrics(wanted))
+
+    metrics = blocking(ametrics)
+
+    async def afamily(self) -> Family:
+        """Return the ids of the jobs that this one waits for, and of those that wait for it."""
+        return await self._jobs.call(lambda store: store.family(self.id))
+
+    family = blocking(afamily)
+
+    async def arepeats(self) -> list[Repeat]:
+        """Return how the job was retried from its dead letter or replayed, oldest first."""
+        return await self._jobs.call(lambda store: store.repeats(self.id))
+
+    repeats = blocking(arepeats)
+
+    # --- acting --------------------------------------------------------------------------
+
+    async def acancel(self, *, running: bool = False) -> bool:
+        """Cancel the job if it is pending; with `running`, ask a running one to stop.
+
+        False if it was in any other state.
+        """
+        return await self._jobs.call(lambda store: store.cancel(self.id, running=running))
+
+    cancel = blocking(acancel)
+
+    async def areplay(self) -> "JobHandle[R]":
+        """Enqueue a fresh job of the same call, which names this one as its origin.
+
+        Raises:
+            JobNotEnded: it is still pending or running.
+            JobPurged: it is gone.
+        """
+        return JobHandle(await replayed(self._jobs, self.id, JobPurged), self._jobs)
+
+    replay = blocking(areplay)
+
+    def updated(self, job: Job | None) -> "JobHandle[R]":
+        """Hold the job as it was just read.
+
+        Raises:
+            JobPurged: it is not there any more.
+        """
+        if job is None:
+            raise JobPurged(self.id, "", f"job {self.id} is not there any more: it was purged")
+        self.job = job
+        return self
+
+    def _run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        return self._jobs.run(coroutine)

@@ -1,10 +1,12 @@
 """The small protocol that lets tasks and handles reach jobs without knowing the queue."""
 
-from collections.abc import AsyncGenerator, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
 from typing import Any, Protocol, TypeVar
 
 from offload.core.job import Job, NewJob
-from offload.core.options import Options
+from offload.core.options import QueueOptions
+from offload.core.records import Part
+from offload.store.base import Store
 
 T = TypeVar("T")
 
@@ -13,17 +15,17 @@ class Jobs(Protocol):
     """What a queue offers to its tasks and handles; the async methods work on any loop."""
 
     @property
-    def defaults(self) -> Options:
+    def defaults(self) -> QueueOptions:
         """The queue's own options, weaker than a task's."""
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Run one of the async methods for a synchronous caller."""
 
+    async def call(self, operation: Callable[[Store], Awaitable[T]]) -> T:
+        """Do something with the open store."""
+
     async def enqueue(self, jobs: Sequence[NewJob]) -> list[Job]:
         """Store the jobs; see the store port."""
-
-    async def get(self, job_id: str) -> Job | None:
-        """Read a job."""
 
     async def wait(self, job_id: str, timeout: float | None) -> Job | None:
         """Return the job once it is final, None if it is not there.
@@ -35,8 +37,12 @@ class Jobs(Protocol):
     def watch(self, job_id: str, interval: float) -> AsyncGenerator[Job, None]:
         """Yield the job now and on every change, at most every `interval` seconds."""
 
-    async def cancel(self, job_id: str, *, running: bool) -> bool:
-        """Cancel a pending job, or ask a running one to stop."""
+    def published(self, job_id: str, after: int) -> AsyncGenerator[Part, None]:
+        """Yield what the job publishes, from after that part, until it ends.
+
+        Raises:
+            JobPurged: it is not there, or not any more.
+        """
 
     def decode_result(self, job: Job) -> object:
         """Return the result of a complete job as the task's annotation says."""

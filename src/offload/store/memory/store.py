@@ -62,6 +62,10 @@ class MemoryStore:
     async def close(self) -> None:
         """Nothing to close: the jobs stay until the object goes."""
 
+    async def now(self) -> int:
+        """Return the clock's time."""
+        return self._db.clock.now()
+
     # --- hot -----------------------------------------------------------------------------
 
     async def enqueue(self, jobs: Sequence[NewJob]) -> list[Job]:
@@ -135,6 +139,7 @@ class MemoryStore:
         """Store the definitions."""
         for schedule in schedules_:
             schedules.put(self._db, schedule)
+        self._db.signals.notify(Channel.SCHEDULES)
 
     async def schedules(self) -> list[Schedule]:
         """Return all, by name."""
@@ -142,11 +147,15 @@ class MemoryStore:
 
     async def edit_schedule(self, name: str, edit: Edit) -> Schedule | None:
         """Change a schedule."""
-        return schedules.edit(self._db, name, edit)
+        changed = schedules.edit(self._db, name, edit)
+        self._db.signals.notify(Channel.SCHEDULES)
+        return changed
 
     async def delete_schedule(self, name: str) -> bool:
         """Remove a schedule."""
-        return self._db.schedules.pop(name, None) is not None
+        removed = self._db.schedules.pop(name, None)
+        self._db.signals.notify(Channel.SCHEDULES)
+        return removed is not None
 
     async def fire(self, fires: Sequence[Fire]) -> list[list[Job] | None]:
         """Fire the ticks that still wait."""
@@ -158,7 +167,9 @@ class MemoryStore:
 
     async def release(self, name: str, owner: str) -> bool:
         """Let go of a lock."""
-        return liveness.release(self._db, name, owner)
+        released = liveness.release(self._db, name, owner)
+        self._db.signals.notify(Channel.LOCKS)
+        return released
 
     # --- reads ---------------------------------------------------------------------------
 

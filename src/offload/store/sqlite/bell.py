@@ -14,7 +14,13 @@ from pathlib import Path
 
 from offload.store.base import Channel
 
-CODES = {Channel.READY: b"r", Channel.CHANGED: b"c", Channel.CONTROL: b"x"}
+CODES = {
+    Channel.READY: b"r",
+    Channel.CHANGED: b"c",
+    Channel.CONTROL: b"x",
+    Channel.SCHEDULES: b"s",
+    Channel.LOCKS: b"l",
+}
 CHANNELS = {code[0]: channel for channel, code in CODES.items()}
 
 SETTLED = 100_000_000

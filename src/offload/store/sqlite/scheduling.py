@@ -5,6 +5,7 @@ from typing import Any
 
 from offload.core.job import Job
 from offload.core.schedule import Edit, Fire, Schedule, admitted, edited, fired, redefined
+from offload.store.base import Channel
 from offload.store.sqlite.enqueueing import enqueue, prepared
 from offload.store.sqlite.rows import schedule_of, schedule_row
 from offload.store.sqlite.statements import SQL
@@ -16,12 +17,19 @@ def put_schedules(tx: Transaction, schedules: Sequence[Schedule]) -> None:
     for schedule in schedules:
         there = _schedule(tx, schedule.name)
         _put(tx, schedule if there is None else redefined(there, schedule))
+    tx.channels.add(Channel.SCHEDULES)
 
 
 def edit_schedule(tx: Transaction, name: str, edit: Edit) -> Schedule | None:
     """Change what the edit names."""
     there = _schedule(tx, name)
+    tx.channels.add(Channel.SCHEDULES)
     return None if there is None else _put(tx, edited(there, edit))
+
+
+def delete_schedule(tx: Transaction, name: str) -> bool:
+    """Remove the row, and say whether there was one."""
+    return bool(tx.changed(SQL["delete_schedule"], {"name": name}, Channel.SCHEDULES))
 
 
 def _schedule(tx: Transaction, name: str) -> Schedule | None:
@@ -60,3 +68,8 @@ def acquire(tx: Transaction, wanted: dict[str, Any], ttl: float) -> int | None:
     token = int(token) if held else int(token) + 1
     tx.execute(SQL["put_lock"], wanted | {"token": token, "until": wanted["ticks"] + ttl})
     return token
+
+
+def release(tx: Transaction, wanted: dict[str, Any]) -> bool:
+    """Clear the owner of a lock that is still held, and keep its token."""
+    return bool(tx.changed(SQL["drop_lock"], wanted, Channel.LOCKS))

@@ -96,6 +96,10 @@ class SQLiteStore(Reading):
         self._bell.close()
         await asyncio.to_thread(self._readers.close)
 
+    async def now(self) -> int:
+        """Return the machine's clock, which all processes on the file share."""
+        return self._clock.now()
+
     def _committed(self, channels: set[Channel]) -> None:
         for channel in channels:
             self._signals.notify(channel)
@@ -208,9 +212,7 @@ class SQLiteStore(Reading):
 
     async def delete_schedule(self, name: str) -> bool:
         """Delete the schedule's row."""
-        return await self._write(
-            lambda tx: bool(tx.changed(SQL["delete_schedule"], {"name": name}))
-        )
+        return await self._write(lambda tx: scheduling.delete_schedule(tx, name))
 
     async def fire(self, fires: Sequence[Fire]) -> list[list[Job] | None]:
         """Enqueue the jobs of due ticks in one transaction."""
@@ -225,7 +227,7 @@ class SQLiteStore(Reading):
     async def release(self, name: str, owner: str) -> bool:
         """Clear the lock's owner."""
         wanted = self._lock(name, owner)
-        return await self._write(lambda tx: bool(tx.changed(SQL["drop_lock"], wanted)))
+        return await self._write(lambda tx: scheduling.release(tx, wanted))
 
     def _lock(self, name: str, owner: str) -> dict[str, Any]:
         boot, ticks = self._clock.boot(), self._clock.ticks()

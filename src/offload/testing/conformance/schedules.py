@@ -151,6 +151,16 @@ class Defining:
         paused = await store.edit_schedule("hourly", Edit(paused=True))
         assert paused == replace(HOURLY, paused=True)
 
+    async def test_the_end_of_a_pause_is_no_edit(self, store: Store, clock: ManualClock) -> None:
+        """It moves the next tick, which the store's own clock decides."""
+        await store.put_schedules([HOURLY])
+        await store.edit_schedule("hourly", Edit(paused=True))
+        assert await store.now() == clock.now()
+        resumed = await store.edit_schedule("hourly", Edit(paused=False, next_at=await store.now()))
+        assert resumed == replace(HOURLY, next_at=clock.now())
+        await store.put_schedules([replace(HOURLY, jitter=1.0)])
+        assert (await stored_one(store)).jitter == 1.0
+
     async def test_an_unknown_schedule_is_not_changed(self, store: Store) -> None:
         """Nor made."""
         assert await store.edit_schedule("no", Edit(paused=True)) is None

@@ -7,6 +7,7 @@ import pytest
 
 from offload.core.job import Job
 from offload.core.records import Report
+from offload.core.schedule import Edit, Schedule
 from offload.core.states import Move, State
 from offload.store.base import Channel, Store
 from offload.testing.clock import ManualClock
@@ -61,6 +62,29 @@ async def asked(store: Store, running: Job) -> None:
     assert await store.cancel(running.id, running=True)
 
 
+SCHEDULE = Schedule("s", "app.tick", "every:60", next_at=1)
+
+
+async def defined(store: Store, _running: Job) -> None:
+    """A program defined its schedules."""
+    await store.put_schedules([SCHEDULE])
+
+
+async def edited(store: Store, _running: Job) -> None:
+    """A schedule was paused."""
+    await store.edit_schedule("s", Edit(paused=True))
+
+
+async def deleted(store: Store, _running: Job) -> None:
+    """A schedule was removed."""
+    assert await store.delete_schedule("s")
+
+
+async def let_go(store: Store, _running: Job) -> None:
+    """A lock is free again."""
+    assert await store.release("lock", "holder")
+
+
 def finished(move: Move) -> News:
     """Return how a job ends by this move."""
 
@@ -75,6 +99,8 @@ NEWS: list[tuple[Channel, News]] = [
     *((Channel.READY, news) for news in (enqueued, released, retried, repeated)),
     *((Channel.CHANGED, news) for news in (reported, cancelled, *map(finished, ENDS))),
     (Channel.CONTROL, asked),
+    *((Channel.SCHEDULES, news) for news in (defined, edited, deleted)),
+    (Channel.LOCKS, let_go),
 ]
 each_news = pytest.mark.parametrize(
     ("channel", "news"), NEWS, ids=[f"{channel}-{news.__name__}" for channel, news in NEWS]
@@ -86,6 +112,8 @@ async def prepared(store: Store) -> Job:
     await ended(store, "dead", Move.BURY)
     running = await run(store, "running")
     await put(store, "waiting", delay=60.0)
+    await store.put_schedules([SCHEDULE])
+    assert await store.acquire("lock", "holder", FAR)
     return running
 
 

@@ -1,0 +1,104 @@
+"""The part of `Queue` that enqueues tasks by their names."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Unpack, cast
+
+from offload.core.errors import ConfigurationError
+from offload.core.job import NewJob
+from offload.queue.base import Base
+from offload.tasks.bridge import blocking
+from offload.tasks.draft import BatchOptions, CallOptions
+from offload.tasks.handle import JobHandle
+from offload.tasks.registry import AnyTask
+
+PER_JOB = {
+    "delay_list": "delay",
+    "unique_keys": "unique_key",
+    "metadata_list": "metadata",
+    "expires_list": "expires",
+    "result_ttl_list": "result_ttl",
+}
+"""Options that have a value for each job, and what each value is for its job."""
+
+
+class ManyOptions(BatchOptions, total=False):
+    """What can be said of several jobs, of all or of each."""
+
+    delay_list: Sequence[float | None] | None
+    unique_keys: Sequence[str | None] | None
+    metadata_list: Sequence[Mapping[str, object] | None] | None
+    expires_list: Sequence[float | None] | None
+    result_ttl_list: Sequence[float | None] | None
+
+
+class Enqueueing(Base):
+    """See `Queue`."""
+
+    async def aenqueue(self, task_name: str, /, *args: Any, **kwargs: Any) -> JobHandle[Any]:
+        """Enqueue a registered task by its name; its own options hold.
+
+        Raises:
+            TaskNotRegistered: no task of that name is known here.
+            OffloadError: as for `task.delay`.
+        """
+        return await self.tasks.get(task_name).adelay(*args, **kwargs)
+
+    enqueue = blocking(aenqueue)
+
+    async def aenqueue_many(
+        self,
+        task_name: str,
+        args_list: Sequence[Sequence[Any]],
+        kwargs_list: Sequence[Mapping[str, Any]] | None = None,
+        **options: Unpack[ManyOptions],
+    ) -> list[JobHandle[Any]]:
+        """Enqueue a job for each entry, all in one transaction.
+
+        Args:
+            task_name: the task.
+            args_list: the positional arguments of each job.
+            kwargs_list: the named arguments of each.
+            options: those of `apply_async` for all jobs, without job_id; or for each its own:
+                delay_list, unique_keys, metadata_list, expires_list, result_ttl_list.
+
+        Raises:
+            TaskNotRegistered: no task of that name is known here.
+            ConfigurationError: the lists differ in length, or an option is wrong.
+            OffloadError: as for `task.apply_async`; nothing is enqueued.
+        """
+        task = self.tasks.get(task_name)
+        rows = _rows(len(args_list), kwargs_list, dict(options))
+        shared = {name: value for name, value in options.items() if name not in PER_JOB}
+        stored = await self._client.enqueue(list(_jobs(task, args_list, rows, shared)))
+        return [JobHandle(job, self._client) for job in stored]
+
+    enqueue_many = blocking(aenqueue_many)
+
+
+def _rows(
+    count: int, kwargs_list: Sequence[Mapping[str, Any]] | None, options: dict[str, Any]
+) -> dict[str, Sequence[Any]]:
+    """Return the lists that have an entry for each job."""
+    rows = {"kwargs_list": kwargs_list} | {name: options.get(name) for name in PER_JOB}
+    found = {name: row for name, row in rows.items() if row is not None}
+    for name, row in found.items():
+        if len(row) != count:
+            raise ConfigurationError(
+                f"args_list has {count} entries, {name} {len(row)}: give one of each for every job"
+            )
+    return found
+
+
+def _jobs(
+    task: AnyTask,
+    args_list: Sequence[Sequence[Any]],
+    rows: dict[str, Sequence[Any]],
+    shared: dict[str, Any],
+) -> Iterator[NewJob]:
+    named = rows.pop("kwargs_list", [{}] * len(args_list))
+    draft = task.batch_draft(cast("BatchOptions", shared))
+    for place, args in enumerate(args_list):
+        if rows:
+            own = {PER_JOB[name]: row[place] for name, row in rows.items()}
+            draft = task.draft(cast("CallOptions", shared | own))
+        yield draft.entry(place, args, named[place])

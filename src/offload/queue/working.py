@@ -1,0 +1,94 @@
+"""The part of `Queue` that runs a worker."""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import replace
+
+from offload.core.errors import ConfigurationError
+from offload.queue.base import Base
+from offload.queue.running import Running, stop_signals
+from offload.store.base import Store
+from offload.worker.crew import CrewOptions
+from offload.worker.userloop import UserLoop
+from offload.worker.worker import WorkerOptions
+
+
+class Working(Base):
+    """See `Queue`."""
+
+    store: Store
+    workers: int
+    result_ttl: float | None
+    _lease: float
+    _heartbeat: float
+
+    def run_worker(
+        self,
+        *,
+        concurrency: int | None = None,
+        queues: Sequence[str] | None = None,
+        grace: float = 30.0,
+        crew: CrewOptions | None = None,
+    ) -> None:
+        """Work in this process until Ctrl-C or SIGTERM, then finish what runs and return.
+
+        Running jobs have `grace` seconds; what is left is given back without using an attempt.
+        A second signal ends the grace. It returns in time whatever the tasks do: async tasks
+        run on a loop in another thread, and one that blocks it is left behind. With `crew`,
+        which the command gives, functions run in processes of their own.
+
+        Raises:
+            ConfigurationError: `queues` or `concurrency` make no sense, or a process of the
+                crew could not import the application.
+        """
+        options = replace(self._worker_options(concurrency, queues, grace), crew=crew)
+
+        async def waiting() -> None:
+            with UserLoop() as loop:
+                running = Running(self.tasks, options, loop)
+                with stop_signals(running.ask_to_stop):
+                    await self._client.call_on_loop(running.work)
+
+        asyncio.run(waiting())
+
+    async def arun_worker(
+        self,
+        stop: asyncio.Event | None = None,
+        *,
+        concurrency: int | None = None,
+        queues: Sequence[str] | None = None,
+        grace: float = 30.0,
+        install_signals: bool = True,
+    ) -> None:
+        """Work until `stop` is set or, with `install_signals`, a SIGINT or SIGTERM comes.
+
+        Async tasks run on the loop that awaits this. The end is that of `run_worker`; to cancel
+        this is to end it without grace.
+
+        Raises:
+            ConfigurationError: `queues` or `concurrency` make no sense.
+        """
+        options = self._worker_options(concurrency, queues, grace)
+        running = Running(self.tasks, options, asyncio.get_running_loop())
+        signals = stop_signals(running.ask_to_stop) if install_signals else nullcontext()
+        with signals:
+            working = asyncio.create_task(self._client.call_on_loop(running.work))
+            await running.watch(working, stop or asyncio.Event())
+
+    def _worker_options(
+        self, concurrency: int | None, queues: Sequence[str] | None, grace: float
+    ) -> WorkerOptions:
+        if concurrency is not None and concurrency < 1:
+            raise ConfigurationError(f"concurrency={concurrency!r}: must be 1 or more")
+        if queues is not None and (isinstance(queues, str) or not queues):
+            raise ConfigurationError(f"queues={queues!r}: give a list of names, or None for all")
+        return WorkerOptions(
+            concurrency=concurrency or self.workers,
+            queues=queues,
+            lease=self._lease,
+            heartbeat=self._heartbeat,
+            grace=grace,
+            result_ttl=self.result_ttl,
+            url=self.store.capabilities.url,
+        )
