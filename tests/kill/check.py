@@ -260,6 +260,10 @@ def _duplicates(record: Record) -> Iterator[tuple[Execution, Execution]]:
     yield from pairwise(run for run in record.runs if run.acts)
 
 
+def _poisoned(record: Record) -> bool:
+    return any(kind == "PoisonJob" for kept in record.kept for _, kind, _ in kept.errors)
+
+
 def _counts(world: World, violations: list[Violation]) -> dict[str, int]:
     jobs = world.jobs.values()
     kept = [each for record in jobs for each in record.kept]
@@ -278,7 +282,7 @@ def _counts(world: World, violations: list[Violation]) -> dict[str, int]:
         **{state: sum(each.state == state for each in kept) for state in sorted(FINAL)},
         "runs": len(runs),
         "effects": sum(len(run.acts) for run in runs),
-        "runs hit by a fault": sum(world.cause(run, run.ended) is not None for run in runs),
+        "runs hit by a fault": sum(map(world.was_hit, runs)),
         **{
             f"{how} of {whom}": sum((f.how, f.whom) == (how, whom) for f in world.faults)
             for how, whom in (
@@ -294,8 +298,9 @@ def _counts(world: World, violations: list[Violation]) -> dict[str, int]:
         "unattributed": causes.count(None),
         "late reports": len(late),
         "late reports accepted": sum(each.rule == "I7" for each in violations),
-        "buried as poison": sum(
-            any(kind == "PoisonJob" for _, kind, _ in each.errors) for each in kept
+        "buried as poison": sum(map(_poisoned, jobs)),
+        "of these harmless": sum(
+            _poisoned(record) and not any(ask.is_poison for ask in record.asked) for record in jobs
         ),
         "lost": sum(each.rule == "I1" for each in violations),
         "violations": len(violations),

@@ -127,6 +127,14 @@ class World:
                     return fault
         return None
 
+    def was_hit(self, run: Execution) -> bool:
+        """Whether a fault came over the run before its function had ended."""
+        return any(
+            fault.at <= min(run.ended, run.began + HORIZON) and fault.until >= run.began
+            for pid in run.pids
+            for fault in self.hit(pid)
+        )
+
     def _take(self, event: Event) -> None:
         match event:
             case Asked():
