@@ -24,7 +24,19 @@ from offload.core.errors import (
 from offload.core.job import Finish
 from offload.core.states import Move, State
 from offload.store.sqlite import SQLiteStore, connection, ticket
-from offload.testing.conformance.steps import WORKER, end, new, put, read, run, soon, take
+from offload.testing import ManualClock
+from offload.testing.conformance.steps import (
+    WORKER,
+    beat,
+    end,
+    lapsed,
+    new,
+    put,
+    read,
+    run,
+    soon,
+    take,
+)
 from tests.store.test_sqlite_file import child, heard, opened, sound
 
 
@@ -213,6 +225,20 @@ class TestLocked:
             locked.execute("ROLLBACK")
             await put(store, "b")
             assert [job.id for job in await take(store, 5)] == ["a", "b"]
+
+    async def test_a_beat_counts_from_its_own_turn(self, path: Path, clock: ManualClock) -> None:
+        """A worker that could not write for a lease, as nobody could, was not silent."""
+        neighbour = apsw.Connection(str(path))
+        async with opened(path, clock) as store:
+            await run(store, "a")
+            neighbour.execute("BEGIN IMMEDIATE")
+            beating = asyncio.create_task(beat(store, lease=30))
+            await asyncio.sleep(0)  # it has been handed over, and waits
+            clock.advance(31)
+            neighbour.execute("ROLLBACK")
+            await beating
+            assert await lapsed(store) == set()
+        neighbour.close()
 
     async def test_a_turn_that_came_too_late_is_given_back(
         self, path: Path, monkeypatch: pytest.MonkeyPatch
