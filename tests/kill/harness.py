@@ -32,6 +32,8 @@ PATIENCE = 120.0
 """Seconds after the last fault when the harness gives up on jobs that are not final."""
 LEAD = 20
 """Jobs for each worker to begin with; more come with each fault, so that both last as long."""
+ENOUGH = 0.8
+"""Of the jobs asked for, those that run at least once: others are cancelled, or find their key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +101,7 @@ class Harness:
         finally:
             send(inhabitants(self._mark), signal.SIGKILL)
             self._pen.close()
+            self._tail.close()
         return now() - began
 
     @property
@@ -178,9 +181,17 @@ class Harness:
             if await _ended(process, LOOK):
                 return False
         await _ended(process, self._rng.expovariate(1 / self._load.rest))
+        while not self._is_time():
+            if await _ended(process, LOOK):
+                return False
         if not self._blows:
             await process.wait()
         return process.returncode is None
+
+    def _is_time(self) -> bool:
+        """Whether enough has been run for the next fault: else most would run after the last."""
+        share = self._dealt / self._load.faults if self._load.faults else 0.0
+        return self._tail.left >= ENOUGH * self._load.jobs * share - LEAD * self._load.workers
 
     async def _deal(self, blow: Blow, worker: str, process: Process) -> None:
         pids = family(process.pid)

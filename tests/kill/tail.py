@@ -19,6 +19,10 @@ class Tail:
         self._lines = path.open("rb")
         self._rest = b""
 
+    def close(self) -> None:
+        """Let go of the file."""
+        self._lines.close()
+
     def look(self) -> None:
         """Take in the lines that are whole."""
         *lines, self._rest = (self._rest + self._lines.read()).split(b"\n")
