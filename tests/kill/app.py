@@ -8,9 +8,10 @@ import os
 import signal
 from asyncio import CancelledError, sleep
 from pathlib import Path
+from typing import Any
 
 import offload.worker.janitor
-from offload import Abort, Queue, current_job
+from offload import Abort, Queue, Task, current_job
 from tests.kill import history
 from tests.kill.history import Acted, Dies, Left, Started
 from tests.kill.processes import parents
@@ -38,7 +39,9 @@ def start() -> None:
     """Write down that this run of the job has begun."""
     pid = introduce()
     attempt = current_job.retry_count + 1
-    pen.write(Started(job=current_job.id, lease=current_job.fencing_token, attempt=attempt, pid=pid))
+    pen.write(
+        Started(job=current_job.id, lease=current_job.fencing_token, attempt=attempt, pid=pid)
+    )
 
 
 def act(kind: str) -> None:
@@ -106,4 +109,8 @@ async def in_loop(kind: str, seconds: float) -> int:
     return leave("returned")
 
 
-TASKS = {"in_thread": in_thread, "in_loop": in_loop, "in_process": in_process}
+TASKS: dict[str, Task[..., Any, int]] = {
+    "in_thread": in_thread,
+    "in_loop": in_loop,
+    "in_process": in_process,
+}

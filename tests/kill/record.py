@@ -171,9 +171,7 @@ class World:
                 self.record(event.job).of_lease(event.lease).left = event
             case Dies(at=at, pid=pid):
                 self.record(event.job).deaths.append(event)
-                self._note(
-                    Fault(at=at, how="poison", whom="one", worker="", pids=(pid,), until=at)
-                )
+                self._note(Fault(at=at, how="poison", whom="one", worker="", pids=(pid,), until=at))
 
     def _note(self, fault: Fault) -> None:
         self.faults.append(fault)

@@ -15,9 +15,9 @@ import apsw
 from rich.console import Console
 from rich.table import Table
 
-from tests.kill.check import Findings, check
 from tests.kill.harness import ROOT, Load
 from tests.kill.history import read
+from tests.kill.rules import Findings, check
 
 
 def history_of(report: Path) -> Path:

@@ -15,10 +15,10 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from tests.kill.check import check
 from tests.kill.harness import Harness, Load
 from tests.kill.history import read
 from tests.kill.report import show, store
+from tests.kill.rules import check
 
 
 def main(

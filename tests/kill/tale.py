@@ -3,7 +3,6 @@
 from collections import Counter
 from typing import Any, Self
 
-from tests.kill.check import Findings, check
 from tests.kill.history import (
     Acted,
     Asked,
@@ -20,6 +19,7 @@ from tests.kill.history import (
     Started,
     Stored,
 )
+from tests.kill.rules import Findings, check
 
 LEASE = 2.0
 POISON = 3
@@ -35,29 +35,29 @@ class Tale:
         self.now = 0.0
         self.events: list[Event] = [Began(at=0.0, seed=0, lease=LEASE, poison=POISON)]
 
-    def _add(self, kind: type[Event], **said: Any) -> Self:
+    def add(self, kind: type[Event], **said: Any) -> Self:
         self.now += 1.0
         self.events.append(kind(at=self.now, **said))
         return self
 
     def ask(self, job: str = "a", **said: Any) -> Self:
-        return self._add(Asked, **{"job": job, "attempts": 3} | said)
+        return self.add(Asked, **{"job": job, "attempts": 3} | said)
 
     def store(self, job: str = "a", to: str | None = None) -> Self:
-        return self._add(Stored, job=job, to=to or job)
+        return self.add(Stored, job=job, to=to or job)
 
     def enqueue(self, job: str = "a", **said: Any) -> Self:
         return self.ask(job, **said).store(job)
 
     def start(self, lease: int, job: str = "a", attempt: int | None = None, on: int = 101) -> Self:
-        self._add(Process, pid=on, parents=(on // 10 * 10,), worker="w")
-        return self._add(Started, job=job, lease=lease, attempt=attempt or lease, pid=on)
+        self.add(Process, pid=on, parents=(on // 10 * 10,), worker="w")
+        return self.add(Started, job=job, lease=lease, attempt=attempt or lease, pid=on)
 
     def act(self, lease: int, job: str = "a") -> Self:
-        return self._add(Acted, job=job, lease=lease)
+        return self.add(Acted, job=job, lease=lease)
 
     def leave(self, lease: int, how: str = "returned", job: str = "a") -> Self:
-        return self._add(Left, job=job, lease=lease, how=how)
+        return self.add(Left, job=job, lease=lease, how=how)
 
     def run(self, lease: int, job: str = "a", on: int = 101) -> Self:
         return self.start(lease, job, on=on).act(lease, job).leave(lease, job=job)
@@ -66,18 +66,18 @@ class Tale:
         return self.start(lease, on=on).leave(lease, "failed")
 
     def die(self, lease: int, on: int = 101) -> Self:
-        return self.start(lease, on=on)._add(Dies, job="a", lease=lease, pid=on)
+        return self.start(lease, on=on).add(Dies, job="a", lease=lease, pid=on)
 
     def fault(self, how: str, *pids: int, seconds: float = 0.5) -> Self:
-        return self._add(
+        return self.add(
             Fault, how=how, whom="all", worker="w", pids=pids, until=self.now + 1 + seconds
         )
 
     def cancel(self, *, done: bool = True) -> Self:
-        return self._add(Cancelled, job="a", done=done)
+        return self.add(Cancelled, job="a", done=done)
 
     def exit(self, pid: int, code: int) -> Self:
-        return self._add(Exited, worker="w", pid=pid, code=code)
+        return self.add(Exited, worker="w", pid=pid, code=code)
 
     def wait(self, seconds: float) -> Self:
         self.now += seconds
@@ -88,14 +88,14 @@ class Tale:
         usual: dict[str, Any] = {"attempt": 1, "lease": 1, "crashes": 0}
         if state == "complete":
             usual["result"] = said.get("lease", 1)
-        return self._add(Kept, **{"job": job, "state": state} | usual | said)
+        return self.add(Kept, **{"job": job, "state": state} | usual | said)
 
     def end(self, **said: Any) -> Findings:
         """Close the history in good order, but for what is said, and check it."""
         states = Counter(event.state for event in self.events if isinstance(event, Kept))
         states["completed"] = states.pop("complete", 0)
         usual = {"stats": dict(states), "integrity": "ok", "orphans": 0, "drained": 0.0}
-        return check(self._add(Over, **usual | said).events)
+        return check(self.add(Over, **usual | said).events)
 
 
 def lost(*attempts: int) -> tuple[tuple[int, str, str], ...]:

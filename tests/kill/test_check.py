@@ -1,11 +1,12 @@
 """The checker finds what is wrong in histories that were made to be wrong, and only that."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.kill.check import Findings
 from tests.kill.history import Pen, read, write
+from tests.kill.rules import Findings, check
 from tests.kill.tale import SUPERVISOR, Tale, failed, lost
 
 POISONED = (*lost(1, 2), (3, "PoisonJob", "its process died 3 times"))
@@ -25,7 +26,7 @@ def hit(how: str) -> Tale:
     return tale().start(1).act(1).fault(how, 101).run(2, on=111)
 
 
-KEPT_TWICE = {"attempt": 2, "lease": 2}
+KEPT_TWICE: dict[str, Any] = {"attempt": 2, "lease": 2}
 
 
 @pytest.mark.parametrize(
@@ -152,8 +153,6 @@ def test_what_is_wrong_with_the_whole_is_found(rule: str, said: dict[str, object
 
 
 def test_a_history_without_an_end_proves_nothing() -> None:
-    from tests.kill.check import check
-
     assert rules(check(tale().run(1).keep().events)) == {"I1"}
 
 

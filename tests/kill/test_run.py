@@ -6,10 +6,10 @@ import pytest
 from rich.console import Console
 from rich.progress import Progress
 
-from tests.kill.check import check
 from tests.kill.harness import ROOT, Harness, Load
 from tests.kill.history import read
 from tests.kill.report import history_of, recheck
+from tests.kill.rules import check
 
 EVIDENCE = [path for path in sorted(ROOT.glob("docs/evidence/*.json")) if history_of(path).exists()]
 

@@ -8,7 +8,7 @@ import sqlite3
 import tempfile
 import threading
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import apsw
@@ -225,6 +225,20 @@ class TestLocked:
             locked.execute("ROLLBACK")
             await put(store, "b")
             assert [job.id for job in await take(store, 5)] == ["a", "b"]
+
+    async def test_what_a_transaction_has_read_stays_so_until_it_writes(
+        self, path: Path, locked: apsw.Connection
+    ) -> None:
+        """A neighbour waits meanwhile, and does not undo it."""
+        async with opened(path) as store:
+            await put(store, "a")
+        with closing(connection.connect(path, "FULL")) as ours:
+            with connection.immediate(ours):
+                [(count,)] = ours.execute("SELECT count(*) FROM jobs").fetchall()
+                with pytest.raises(apsw.BusyError):
+                    locked.execute("DELETE FROM jobs")
+                ours.execute("UPDATE jobs SET priority = ?", (count,))
+            assert ours.execute("SELECT priority FROM jobs").get == 1
 
     async def test_a_beat_counts_from_its_own_turn(self, path: Path, clock: ManualClock) -> None:
         """A worker that could not write for a lease, as nobody could, was not silent."""
