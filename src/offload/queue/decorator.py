@@ -3,6 +3,7 @@
 from collections.abc import Callable, Coroutine
 from typing import Any, ParamSpec, TypeVar, overload
 
+from offload.core.errors import TaskDefinitionError
 from offload.core.options import TaskOptions, checked
 from offload.tasks.ports import Jobs
 from offload.tasks.registry import AnyTask, Registry
@@ -10,6 +11,7 @@ from offload.tasks.task import Task
 
 P = ParamSpec("P")
 R = TypeVar("R")
+Call = TypeVar("Call")
 
 
 class TaskDecorator:
@@ -33,6 +35,12 @@ class TaskDecorator:
         self._options = checked(options, TaskOptions)
 
     @overload
+    # A task is a callable, too; what it gives for itself comes first.
+    def __call__(  # type: ignore[overload-overlap]
+        self, function: Task[P, Call, R]
+    ) -> Task[P, Call, R]: ...
+
+    @overload
     def __call__(
         self, function: Callable[P, Coroutine[Any, Any, R]]
     ) -> Task[P, Coroutine[Any, Any, R], R]: ...
@@ -41,7 +49,23 @@ class TaskDecorator:
     def __call__(self, function: Callable[P, R]) -> Task[P, R, R]: ...
 
     def __call__(self, function: Callable[..., Any]) -> Any:
-        """Make a task of `function` and register it."""
+        """Make a task of `function` and register it; a task of this queue stays what it is.
+
+        Raises:
+            TaskDefinitionError: a task cannot get other options, or another queue.
+        """
+        if isinstance(function, Task):
+            return self._kept(function)
         task: AnyTask = Task(function, self._jobs, name=self._name, **self._options)
         self._registry.add(task)
+        return task
+
+    def _kept(self, task: AnyTask) -> AnyTask:
+        if task.jobs is not self._jobs:
+            raise TaskDefinitionError(f"{task.name} is a task of another queue")
+        if self._options or self._name is not None:
+            raise TaskDefinitionError(
+                f"{task.name} is a task already: put @queue.periodic above @queue.task(…), "
+                "or give these options to @queue.periodic"
+            )
         return task

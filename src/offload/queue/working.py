@@ -86,4 +86,3 @@ class Working(Base):
             result_ttl=self.result_ttl,
             url=self.store.capabilities.url,
         )
-

@@ -99,9 +99,7 @@ class Draft:
         self._limit_key = limit_key
         self._common = _common(task, options)
 
-    def job(
-        self, args: Sequence[Any], kwargs: Mapping[str, Any], feed: Feed = NOTHING
-    ) -> NewJob:
+    def job(self, args: Sequence[Any], kwargs: Mapping[str, Any], feed: Feed = NOTHING) -> NewJob:
         """Return the request for a call; nothing is stored yet.
 
         Raises:

@@ -104,7 +104,6 @@ class Teller:
             self.failed += 1
             log.exception("hook %r failed on %s", hook, event)
 
-
     def _await(self, called: Coroutine[Any, Any, object]) -> None:
         running = asyncio.run_coroutine_threadsafe(called, self._loop)
         try:
@@ -114,9 +113,7 @@ class Teller:
             raise
 
 
-def _event(
-    job: Job, happening: Happening, state: State, finish: Finish | None = None
-) -> JobEvent:
+def _event(job: Job, happening: Happening, state: State, finish: Finish | None = None) -> JobEvent:
     return JobEvent(
         happening,
         job.id,
