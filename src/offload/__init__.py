@@ -1,5 +1,6 @@
 """Background work for FastAPI, from one line in a request handler to a fleet of machines."""
 
+from offload.client.locks import Lock
 from offload.core.errors import (
     Abort,
     ArgumentError,
@@ -13,11 +14,13 @@ from offload.core.errors import (
     JobTimeout,
     LeaseLost,
     LimitExceeded,
+    LockLost,
     NoCurrentJob,
     OffloadError,
     PayloadError,
     PayloadTooLarge,
     Retry,
+    ScheduleNotFound,
     Snooze,
     StoreCorrupted,
     StoreError,
@@ -28,6 +31,7 @@ from offload.core.errors import (
     TaskNotRegistered,
 )
 from offload.queue import Queue
+from offload.queue.schedule_info import ScheduleInfo
 from offload.tasks.context import JobContext, current_job
 from offload.tasks.handle import JobHandle
 from offload.tasks.hooks import JobEvent
@@ -51,12 +55,16 @@ __all__ = [
     "LeaseLost",
     "LimitExceeded",
     "Limits",
+    "Lock",
+    "LockLost",
     "NoCurrentJob",
     "OffloadError",
     "PayloadError",
     "PayloadTooLarge",
     "Queue",
     "Retry",
+    "ScheduleInfo",
+    "ScheduleNotFound",
     "Snooze",
     "StoreCorrupted",
     "StoreError",

@@ -11,6 +11,7 @@ from offload.queue.decorator import TaskDecorator
 from offload.queue.enqueueing import Enqueueing
 from offload.queue.hooks import HookMethods
 from offload.queue.inspection import Inspection
+from offload.queue.locking import Locking
 from offload.queue.operating import Operating
 from offload.queue.scheduling import Scheduling
 from offload.queue.working import Working
@@ -26,7 +27,7 @@ R = TypeVar("R")
 DEFAULT_PATH = ".offload/offload.db"
 
 
-class Queue(Enqueueing, Inspection, Operating, Scheduling, Working, HookMethods):
+class Queue(Enqueueing, Inspection, Locking, Operating, Scheduling, Working, HookMethods):
     """Tasks and their jobs.
 
     Nothing is opened and no thread started until the first call that needs it. Every method
