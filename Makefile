@@ -53,6 +53,10 @@ check: $(VENV)/.dev-ready ## format, lint, types, import contracts, public API
 mutants: $(VENV)/.dev-ready ## plant each known bug of tests/mutants and see a test fail
 	$(BIN)/python tests/mutants/run.py
 
+.PHONY: evidence
+evidence: $(VENV)/.dev-ready ## cut the power 50,000 times and write what was left to docs/evidence
+	$(BIN)/python -m tests.power.run --images 50000 --seed 1 --out docs/evidence/power.json
+
 .PHONY: bench
 bench: $(VENV)/.dev-ready $(PEERS)/.ready ## measure beside a raw loop and the peers (BENCH_ARGS=…)
 	$(BIN)/python -m bench.run $(BENCH_ARGS)

@@ -6,11 +6,15 @@ from offload.core.errors import (
     ArgumentError,
     CancelRequested,
     ConfigurationError,
+    DependencyError,
+    DuplicateJob,
     JobCancelled,
     JobDead,
     JobError,
     JobFailed,
+    JobNotEnded,
     JobNotFound,
+    JobPurged,
     JobTimeout,
     LeaseLost,
     LimitExceeded,
@@ -30,12 +34,16 @@ from offload.core.errors import (
     TaskDefinitionError,
     TaskNotRegistered,
 )
+from offload.core.unique import Unique
 from offload.queue import Queue
 from offload.queue.schedule_info import ScheduleInfo
+from offload.tasks.canvas import chain, chord, group
 from offload.tasks.context import JobContext, current_job
+from offload.tasks.group import JobGroup
 from offload.tasks.handle import JobHandle
 from offload.tasks.hooks import JobEvent
 from offload.tasks.limits import Limits
+from offload.tasks.parts import JobPart
 from offload.tasks.task import Task
 
 __all__ = [
@@ -43,14 +51,20 @@ __all__ = [
     "ArgumentError",
     "CancelRequested",
     "ConfigurationError",
+    "DependencyError",
+    "DuplicateJob",
     "JobCancelled",
     "JobContext",
     "JobDead",
     "JobError",
     "JobEvent",
     "JobFailed",
+    "JobGroup",
     "JobHandle",
+    "JobNotEnded",
     "JobNotFound",
+    "JobPart",
+    "JobPurged",
     "JobTimeout",
     "LeaseLost",
     "LimitExceeded",
@@ -74,5 +88,9 @@ __all__ = [
     "Task",
     "TaskDefinitionError",
     "TaskNotRegistered",
+    "Unique",
+    "chain",
+    "chord",
     "current_job",
+    "group",
 ]

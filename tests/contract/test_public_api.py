@@ -11,8 +11,9 @@ PUBLIC = {
     "offload": """
         Abort ArgumentError CancelRequested ConfigurationError JobCancelled JobContext JobDead
         JobError JobEvent JobFailed JobHandle JobNotFound JobTimeout LeaseLost LimitExceeded Limits
-        NoCurrentJob OffloadError PayloadError PayloadTooLarge Queue Retry Snooze StoreCorrupted StoreError StoreFull
-        StoreRefused StoreUnavailable Task TaskDefinitionError TaskNotRegistered current_job
+        NoCurrentJob OffloadError PayloadError PayloadTooLarge Queue Retry Snooze StoreCorrupted
+        StoreError StoreFull StoreRefused StoreUnavailable Task TaskDefinitionError
+        TaskNotRegistered current_job
     """,
     "offload.fastapi": """
         CancelResponse DeadLetterResponse JobErrorResponse JobResponse JobResultResponse
@@ -33,9 +34,6 @@ METHODS = {
     """,
     "Task": """
         aapply_async adelay amap apply_async delay map new_job new_jobs
-    """,
-    "HookMethods": """
-        middleware on_cancel on_failure on_retry on_start on_success
     """,
     "JobHandle": """
         acancel arefresh aresult awatch cancel created_at error finished_at id metadata

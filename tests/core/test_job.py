@@ -5,16 +5,7 @@ from dataclasses import FrozenInstanceError, fields, replace
 import pytest
 from hypothesis import given, strategies as st
 
-from offload.core.job import (
-    Inputs,
-    Job,
-    NewJob,
-    OnParentFailure,
-    fed,
-    orphaned,
-    repeated,
-    stored,
-)
+from offload.core.job import Inputs, Job, NewJob, OnParentFailure, fed, orphaned, repeated, stored
 from offload.core.lane import Lane
 from offload.core.records import Failure, Finish
 from offload.core.retry import RetryPolicy

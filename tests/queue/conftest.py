@@ -1,4 +1,4 @@
-"""A queue on a file of its own."""
+"""A queue of its own for each test, on every store of this process."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,8 +13,13 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "jobs.db"
 
 
+@pytest.fixture(params=["memory", "sqlite"])
+def url(request: pytest.FixtureRequest, path: Path) -> str:
+    return "memory://" if request.param == "memory" else str(path)
+
+
 @pytest.fixture
-def queue(path: Path) -> Iterator[Queue]:
-    queue = Queue(db_path=str(path))
+def queue(url: str) -> Iterator[Queue]:
+    queue = Queue(url)
     yield queue
     queue.close()

@@ -113,7 +113,9 @@ async def test_a_purged_job_is_not_found(queue: Queue, work: Any) -> None:
     assert [seen async for seen in queue.awatch(job.id)] == []
 
 
-async def test_results_come_back_as_annotated(queue: Queue, path: Path) -> None:
+async def test_results_come_back_as_annotated(path: Path) -> None:
+    queue = Queue(db_path=str(path))
+
     @queue.task(name="point")
     async def point(x: int, y: int) -> Point:
         return Point(x, y)
@@ -133,6 +135,7 @@ async def test_results_come_back_as_annotated(queue: Queue, path: Path) -> None:
         {1: (2, {3})},
     ]
     await stranger.aclose()
+    await queue.aclose()
 
 
 def test_stats_have_the_documented_keys(queue: Queue, work: Any) -> None:

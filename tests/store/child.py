@@ -11,6 +11,8 @@ import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+import apsw
+
 from offload.core.errors import StoreError
 from offload.core.job import NewJob
 from offload.core.records import Finish
@@ -99,6 +101,17 @@ async def fill(store: SQLiteStore) -> None:
     await store.close()
 
 
+async def hold(store: SQLiteStore) -> None:
+    """Hold the write lock until a line is read."""
+    connection = apsw.Connection(str(store.path))
+    connection.execute("BEGIN IMMEDIATE")
+    say("held")
+    await asyncio.to_thread(sys.stdin.readline)
+    connection.execute("ROLLBACK")
+    connection.close()
+    say("free")
+
+
 async def peep(store: SQLiteStore) -> None:
     """Try to work on a file, as somebody who may only read it."""
     if os.geteuid() == 0:
@@ -115,6 +128,6 @@ async def peep(store: SQLiteStore) -> None:
 
 if __name__ == "__main__":
     deeds: dict[str, Callable[[SQLiteStore], Awaitable[None]]] = {
-        deed.__name__: deed for deed in (follow, live, fall, fill, peep)
+        deed.__name__: deed for deed in (follow, live, fall, fill, hold, peep)
     }
     asyncio.run(deeds[sys.argv[1]](SQLiteStore(Path(sys.argv[2]))))  # type: ignore[arg-type]

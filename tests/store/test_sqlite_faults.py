@@ -25,7 +25,7 @@ from offload.core.records import Finish
 from offload.core.states import Move, State
 from offload.store.sqlite import SQLiteStore, connection, ticket
 from offload.testing.conformance.steps import WORKER, end, new, put, read, run, soon, take
-from tests.store.test_sqlite_file import child, heard, opened, sound
+from tests.store.test_sqlite_file import child, heard, opened, sound, told
 
 
 @pytest.fixture
@@ -39,23 +39,28 @@ async def store(path: Path) -> AsyncIterator[SQLiteStore]:
         yield store
 
 
-def garble(path: Path) -> None:
-    """Overwrite all but the first page."""
-    with path.open("r+b") as file:
-        file.seek(4096)
-        file.write(b"\xff" * (path.stat().st_size - 4096))
+@contextmanager
+def garbled(path: Path) -> Iterator[None]:
+    """Overwrite all but the first page, and put a good copy back afterwards."""
+    good = path.read_bytes()
+    path.write_bytes(good[:4096] + b"\xff" * (len(good) - 4096))
+    yield
+    path.write_bytes(good)
 
 
 @contextmanager
-def read_only(folder: Path) -> Iterator[None]:
-    """Let nobody but root write the folder or anything in it."""
-    for each in folder.iterdir():
-        each.chmod(0o555 if each.is_dir() else 0o444)
-    folder.chmod(0o555)
+def read_only(folder: Path, what: str) -> Iterator[None]:
+    """Let nobody but root write the files or the folder, and everybody the rest."""
+    files = [path for path in folder.iterdir() if path.is_file()]
+    for path in files:
+        path.chmod(0o444 if what == "files" else 0o666)
+    folder.chmod(0o555 if what == "folder" else 0o777)
     try:
         yield
     finally:
         folder.chmod(0o700)
+        for path in files:
+            path.chmod(0o600)
 
 
 @contextmanager
@@ -170,26 +175,41 @@ class TestDamaged:
         with pytest.raises(StoreCorrupted, match=r"jobs\.db"):
             await SQLiteStore(path).open()
 
-    async def test_a_damaged_database_is_an_error_of_ours(self, path: Path) -> None:
+    async def test_a_damaged_database_is_an_error_of_ours_until_it_is_put_right(
+        self, path: Path
+    ) -> None:
+        ids = [f"j{n}" for n in range(200)]
         async with opened(path) as store:
-            await put(store, *(f"j{n}" for n in range(200)), payload=bytes(1000))
-        garble(path)
-        with pytest.raises(StoreCorrupted, match=r"jobs\.db"):
-            async with opened(path) as store:
-                await store.get([f"j{n}" for n in range(200)])
+            await put(store, *ids, payload=bytes(1000))
+        with garbled(path):
+            with pytest.raises(StoreCorrupted, match=r"jobs\.db"):
+                async with opened(path) as store:
+                    await store.get(ids)
+            with pytest.raises(StoreCorrupted, match=r"jobs\.db"):
+                async with opened(path) as store:
+                    await put(store, "one more")
+        async with opened(path) as store:
+            assert all([await end(store, job, Move.COMPLETE) for job in await take(store, 500)])
+            assert (await store.stats())[State.COMPLETE] == 200
+        assert sound(path)
 
-    async def test_a_file_that_may_only_be_read_is_refused(self) -> None:
+    @pytest.mark.parametrize("what", ["files", "folder"])
+    async def test_what_may_only_be_read_is_refused_for_as_long_as_it_is(self, what: str) -> None:
         # Not in pytest's folder, which nobody else may enter: root has to become somebody
         # else to whom permissions mean something.
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "jobs.db"
             async with opened(path) as store:
                 await put(store, "before")
-            with read_only(Path(folder)):
+            with read_only(Path(folder), what):
                 async with child("peep", path) as process:
                     word, kind, *message = await heard(process)
             assert (word, kind) == ("refused", "StoreError")
             assert str(path) in message
+            async with opened(path) as store:
+                await put(store, "after")
+                assert [job.id for job in await take(store, 5)] == ["before", "after"]
+            assert sound(path)
 
 
 class TestLocked:
@@ -213,6 +233,20 @@ class TestLocked:
             locked.execute("ROLLBACK")
             await put(store, "b")
             assert [job.id for job in await take(store, 5)] == ["a", "b"]
+
+    async def test_another_process_may_hold_the_lock_for_too_long(
+        self, path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(connection, "BUSY_TIMEOUT_MS", 20)
+        async with opened(path) as store, child("hold", path) as process:
+            assert await heard(process) == ["held"]
+            with pytest.raises(StoreUnavailable, match="locked by another process"):
+                await put(store, "a")
+            await told(process, "let go")
+            assert await heard(process) == ["free"]
+            await put(store, "b")
+            assert [job.id for job in await take(store, 5)] == ["b"]
+        assert sound(path)
 
     async def test_a_turn_that_came_too_late_is_given_back(
         self, path: Path, monkeypatch: pytest.MonkeyPatch

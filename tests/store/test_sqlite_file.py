@@ -12,9 +12,11 @@ from threading import Barrier, BrokenBarrierError
 import apsw
 import pytest
 
+from offload.core.errors import ConfigurationError
+from offload.core.records import LogLine, Report
 from offload.core.states import Move, State
 from offload.core.unique import UniqueKey
-from offload.store.base import Channel
+from offload.store.base import Channel, RecordFilter
 from offload.store.sqlite import SQLiteStore
 from offload.testing import ManualClock
 from offload.testing.conformance.steps import (
@@ -146,7 +148,9 @@ class TestTwoStores:
         self, store: SQLiteStore, other: SQLiteStore
     ) -> None:
         for key in ("k1", "k2", "k3"):
-            racers = [put((store, other)[n % 2], f"{key}-{n}", unique=UniqueKey(key)) for n in range(64)]
+            racers = [
+                put((store, other)[n % 2], f"{key}-{n}", unique=UniqueKey(key)) for n in range(64)
+            ]
             winners = {job.id for [job] in await asyncio.gather(*racers)}
             assert len(winners) == 1
         assert (await store.stats())[State.PENDING] == 3
@@ -265,13 +269,54 @@ class TestKeeping:
     async def test_a_purged_job_leaves_no_row_behind(
         self, path: Path, store: SQLiteStore, clock: ManualClock
     ) -> None:
-        await ended(store, "a", Move.FAIL)
+        parent = await run(store, "a", unique=UniqueKey("k"))
+        await put(store, "b", depends_on=("a",))
+        news = Report("a", parent.lease, logs=(LogLine("INFO", "hi"),), parts=(b"1",))
+        assert await store.report([news]) == [True]
+        assert await end(store, parent, Move.FAIL, ran=1.0)
+        assert await store.replay({"a": "c"})
+        await ended(store, "c", Move.COMPLETE)
+        connection = apsw.Connection(str(path))
+        found = connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")
+        tables = {name for (name,) in found if name not in {"sqlite_sequence", "dead_letters"}}
+
+        def rows() -> set[str]:
+            return {name for name in tables if connection.execute(f"SELECT 1 FROM {name}").get}
+
+        assert rows() >= {"jobs", "job_errors", "job_logs", "job_parts", "job_metrics", "repeats"}
         clock.advance(10)
         await store.prune(jobs_older_than=1)
-        connection = apsw.Connection(str(path))
-        for table in TABLES:
-            assert connection.execute(f"SELECT count(*) FROM {table}").get == 0
+        assert rows() == set()
         connection.close()
+
+    async def test_numbers_that_clients_go_on_from_are_not_used_again(
+        self, store: SQLiteStore, clock: ManualClock
+    ) -> None:
+        seen: list[tuple[int, int, int]] = []
+        for job_id in ("a", "b", "c"):
+            job = await run(store, job_id)
+            await store.report(
+                [Report(job_id, job.lease, logs=(LogLine("INFO", "hi"),), parts=(b"1",))]
+            )
+            assert await end(store, job, Move.FAIL)
+            [error] = await store.errors(job_id)
+            [log] = await store.logs(RecordFilter(job_id=job_id))
+            [part] = await store.parts(job_id, 0, 9)
+            seen.append((error.id, log.id, part.id))
+            clock.advance(10)
+            assert (await store.prune(jobs_older_than=1)).jobs == 1
+        for ids in zip(*seen, strict=True):
+            assert list(ids) == sorted(set(ids))
+
+    @pytest.mark.parametrize(("version", "way_out"), [(1, "start a new file"), (99, "upgrade")])
+    async def test_a_file_of_another_version_is_refused(
+        self, path: Path, version: int, way_out: str
+    ) -> None:
+        connection = apsw.Connection(str(path))
+        connection.execute(f"PRAGMA user_version = {version}")
+        connection.close()
+        with pytest.raises(ConfigurationError, match=way_out):
+            await SQLiteStore(path).open()
 
 
 UNSEEN = """

@@ -6,6 +6,7 @@ of no other test. Every task is told by its argument what to do.
 
 import contextlib
 import ctypes
+import itertools
 import os
 import re
 import signal
@@ -14,12 +15,13 @@ import subprocess
 import sys
 import time
 from asyncio import CancelledError, Event
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
 import offload.worker.janitor
-from offload import Abort, JobTimeout, Limits, Queue, Retry, Snooze, current_job
+from offload import Abort, JobContext, JobTimeout, Limits, Queue, Retry, Snooze, current_job
 
 FOLDER = Path(os.environ["OFFLOAD_TEST_FOLDER"])
 LEASE = float(os.environ.get("OFFLOAD_TEST_LEASE", "3600"))
@@ -34,6 +36,20 @@ queue = Queue(
     max_retries=0,
     retry_backoff=0.001,
 )
+
+
+VARIABLE: ContextVar[str] = ContextVar("variable")
+
+
+@queue.middleware
+def wrap(job: JobContext) -> Iterator[None]:
+    """Tell those who ask that their function is wrapped."""
+    if job.job.payload == b'[["wrapped"],{}]':
+        job.log(f"wrapped in {os.getpid()}")
+        VARIABLE.set("set by middleware")
+    yield
+    if job.job.payload == b'[["wrapped"],{}]':
+        say("wrapped", os.getpid())
 
 
 def say(*words: object) -> None:
@@ -164,6 +180,13 @@ def tell(number: int) -> None:
     current_job.update_progress(99, "all told", {"told": number})
 
 
+def shout() -> None:
+    """Publish more than may wait, and say when that is done."""
+    for _ in range(20):
+        current_job.publish("x" * 500_000)
+    say("shouted")
+
+
 def last_words() -> None:
     """Say something, and die at once."""
     tell(100)
@@ -185,7 +208,7 @@ def burn(seconds: float) -> str:
 
 def burn_deaf() -> None:
     """Use the processor in one call of C that does not end."""
-    re.match(r"(a+)+$", "a" * 64 + "b")
+    sum(itertools.repeat(1))  # unlike `re`, this never looks for signals
 
 
 def recurse() -> None:
@@ -195,9 +218,19 @@ def recurse() -> None:
 
 def multiply() -> None:
     """Start many processes, say one of them, and wait."""
-    children = [os.fork() or signal.pause() for _ in range(50)]
-    say("multiplied", children[-1])
+    child = 0
+    for _ in range(50):
+        child = os.fork()
+        if not child:
+            signal.pause()
+    say("multiplied", child)
     signal.pause()
+
+
+def rest() -> str:
+    """Wait for longer than the processor time that there is."""
+    current_job.wait_stopped(1)
+    return "rested"
 
 
 def call_home() -> str:
@@ -235,18 +268,20 @@ DEEDS: dict[str, Callable[[], Any]] = {
     "snooze": lambda: throw(Snooze(3600)),
     "tell": lambda: tell(10_000),
     "last words": last_words,
+    "shout": shout,
     "fill": lambda: fill(400_000_000),
     "fill a little": lambda: fill(1_000_000),
     "burn": lambda: burn(60),
     "burn a little": lambda: burn(0.3),
     "burn deaf": burn_deaf,
-    "rest": lambda: time.sleep(1) or "rested",
+    "rest": rest,
     "recurse": recurse,
     "multiply": multiply,
     "call home": call_home,
     "segfault": lambda: ctypes.string_at(0),
     "huge": lambda: "x" * 1_000_000_000,
-    "flood": lambda: print("x" * 50_000_000),
+    "flood": lambda: sys.stdout.write("x" * 50_000_000),
+    "wrapped": VARIABLE.get,
     "environment": lambda: dict(os.environ),
 }
 

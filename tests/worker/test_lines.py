@@ -25,7 +25,7 @@ def ignored(*_: object) -> None: ...
 
 
 class Nowhere:
-    progress = staticmethod(ignored)
+    report = staticmethod(ignored)
 
 
 def run(*, attempt: int = 1, max_retries: int = 3, crashes: int = 0) -> Run:
@@ -43,7 +43,7 @@ def run(*, attempt: int = 1, max_retries: int = 3, crashes: int = 0) -> Run:
         lease=attempt,
         crashes=crashes,
     )
-    return Run(job, task, Nowhere(), ignored)
+    return Run(job, task, Nowhere(), ignored, ignored)
 
 
 def test_few_jobs_get_a_slot_each() -> None:
@@ -107,8 +107,12 @@ def test_the_pace_halves_when_a_line_takes_long_and_starts_over_when_it_is_cut()
 def test_a_cut_gives_back_only_what_has_not_begun() -> None:
     ends: list[tuple[str, Outcome]] = []
     runs = [run() for _ in range(3)]
+
+    def hear(job: Job, outcome: Outcome, ran: float | None, memory: int | None) -> None:
+        ends.append((job.id, outcome))
+
     for each in runs:
-        each._ended = lambda job, outcome: ends.append((job.id, outcome))  # noqa: SLF001
+        each._ended = hear  # noqa: SLF001
     together = Line(runs, 0.0, ignored)
     assert runs[0].begin()
     together.cut()

@@ -1,11 +1,21 @@
 """How a job ends, in each executor."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
-from offload import JobDead, JobFailed, Queue
+from offload import (
+    ConfigurationError,
+    JobDead,
+    JobFailed,
+    JobTimeout,
+    Queue,
+    Retry,
+    Snooze,
+    current_job,
+)
 from tests.worker.staging import Stage, working
 
 EXECUTORS = ["async", "thread", "process"]
@@ -102,6 +112,84 @@ async def first_rest(app: Any, job_id: str) -> Any:
         yield job
         if job.status == "pending" and job.job.attempt:
             return
+
+
+async def test_a_snoozed_job_is_given_back_and_no_attempt_is_used(app: Any, task: Any) -> None:
+    async with working(app.queue):
+        job = await task.aapply_async(["snooze"], max_retries=0)
+        async for seen in app.queue.awatch(job.id, interval=0):
+            if seen.status == "pending" and seen.job.lease:
+                break
+    assert (seen.job.attempt, seen.error) == (0, None)
+    assert seen.job.run_at >= seen.job.started_at + 3_600_000
+    assert await app.queue.ajob_errors(job.id) == []
+
+
+@pytest.mark.parametrize("wrong", [0, -1, float("inf"), float("nan")])
+def test_a_snooze_has_an_end(wrong: float) -> None:
+    with pytest.raises(ConfigurationError, match="above 0"):
+        Snooze(wrong)
+
+
+class Picky(LookupError):
+    """An error of a kind."""
+
+
+@pytest.mark.parametrize(
+    ("options", "attempts", "status"),
+    [
+        ({}, 2, "dead"),
+        ({"retry_on": (LookupError,)}, 2, "dead"),
+        ({"retry_on": (ConnectionError, Picky)}, 2, "dead"),
+        ({"retry_on": (ConnectionError,)}, 1, "failed"),
+        ({"retry_on": ()}, 1, "failed"),
+        ({"no_retry_on": (KeyError,)}, 2, "dead"),
+        ({"no_retry_on": (LookupError,)}, 1, "failed"),
+        ({"retry_on": (Picky,), "no_retry_on": (LookupError,)}, 1, "failed"),
+    ],
+)
+async def test_a_task_says_which_errors_are_tried_again(
+    queue: Queue, options: Any, attempts: int, status: str
+) -> None:
+    @queue.task(max_retries=1, **options)
+    def fail() -> None:
+        raise Picky("of a kind")
+
+    async with working(queue):
+        job = await fail.adelay()
+        with pytest.raises(JobFailed, match="of a kind"):
+            await job.aresult(timeout=30)
+    await job.arefresh()
+    assert (job.job.attempt, job.status) == (attempts, status)
+
+
+@pytest.mark.parametrize("executor", ["async", "thread"])
+async def test_a_timeout_is_an_error_of_its_kind(queue: Queue, executor: str) -> None:
+    async def wait() -> None:
+        await asyncio.Event().wait()
+
+    def look() -> None:
+        current_job.wait_stopped(60)
+        current_job.check_cancelled()
+
+    function: Any = wait if executor == "async" else look
+    task = queue.task(name="t", timeout=0.05, max_retries=5, no_retry_on=(JobTimeout,))(function)
+    async with working(queue):
+        job = await task.adelay()
+        with pytest.raises(JobFailed, match="JobTimeout"):
+            await job.aresult(timeout=30)
+    assert (await job.arefresh()).job.attempt == 1
+
+
+async def test_a_retry_that_is_asked_for_is_no_error_of_any_kind(queue: Queue) -> None:
+    @queue.task(max_retries=1, retry_on=(), no_retry_on=(Exception,))
+    def again() -> str:
+        if current_job.retry_count == 0:
+            raise Retry("once more", delay=0)
+        return "done"
+
+    async with working(queue):
+        assert await (await again.adelay()).aresult(timeout=30) == "done"
 
 
 async def test_a_result_that_cannot_be_carried_fails_once(

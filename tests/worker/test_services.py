@@ -215,9 +215,7 @@ async def test_an_outcome_is_stored_before_the_worker_goes(
 
 def completer_of(store: Store, applied: list[str]) -> Completer:
     """Return one that notes which ends counted."""
-    return Completer(
-        store, Runs(2), Pace(), Progress(store), lambda job, _: applied.append(job.id)
-    )
+    return Completer(store, Runs(2), Pace(), Progress(store), lambda job, _: applied.append(job.id))
 
 
 async def test_what_the_store_refuses_is_dropped_and_counted(stores: list[SQLiteStore]) -> None:

@@ -51,7 +51,7 @@ class Client:
         return await self.call_on_loop(operation)
 
     async def call_on_loop(self, operation: Callable[[Store], Awaitable[T]]) -> T:
-        """Do something with the open store that waits for news, on the store's own loop."""
+        """Do something that waits for news or starts much at once: on the store's own loop."""
         return await self.loop.arun(self._call(operation))
 
     async def _call(self, operation: Callable[[Store], Awaitable[T]]) -> T:
@@ -116,14 +116,15 @@ class Client:
             JobPurged: it is not there, or not any more.
         """
         async with aclosing(self.watch(job_id, 0.0)) as changes:
-            job = None
+            is_final = False
             async for job in changes:
                 # Read after the job: what a job published is stored before its end.
                 while parts := await self._parts(job_id, after):
                     for part in parts:
                         yield part
                         after = part.id
-        if job is None or not job.is_final:
+                is_final = job.is_final
+        if not is_final:
             raise JobPurged(job_id, "", f"job {job_id} is not there any more: it was purged")
 
     async def _parts(self, job_id: str, after: int) -> list[Part]:

@@ -88,6 +88,11 @@ class Shape:
         several = parameter.kind is Parameter.VAR_POSITIONAL
         return [(self._slots[name], item) for item in (value if several else (value,))]
 
+    def is_default(self, name: str, value: object) -> bool:
+        """Whether this very value is the default of that parameter."""
+        parameter = self._signature.parameters.get(name)
+        return parameter is not None and parameter.default is value
+
     def positions(self, count: int) -> Sequence[Slot]:
         """Return the slots of the first `count` positional arguments."""
         slots = self._by_position[:count]

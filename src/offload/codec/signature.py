@@ -79,9 +79,17 @@ class Signature:
         return bound
 
     def encode_argument(self, name: str, value: object) -> bytes:
-        """Return one of `arguments` as JSON; that of `*args` as several, with commas."""
+        """Return one of `arguments` as JSON; that of `*args` as several, with commas.
+
+        A default that cannot be encoded, which no call has to be, is the word "default".
+        """
         places = self._shape.places(name, value)
-        return b",".join(self._encode(slot, item) for slot, item in places)
+        try:
+            return b",".join([self._encode(slot, item) for slot, item in places])
+        except PayloadError:
+            if self._shape.is_default(name, value):
+                return b"default"
+            raise
 
     def decode_arguments(self, payload: bytes) -> tuple[tuple[object, ...], dict[str, object]]:
         """Return the arguments to call the function with.

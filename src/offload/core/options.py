@@ -16,8 +16,6 @@ from offload.core.unique import Unique
 EXECUTORS = ("async", "thread", "process")
 DEFAULT_QUEUE = "default"
 
-Errors = type[BaseException] | Sequence[type[BaseException]]
-
 
 class QueueOptions(TypedDict, total=False):
     """What can be said of a job at the call, on the task or on the queue; None says nothing.
@@ -48,25 +46,6 @@ class Options(QueueOptions, total=False):
     """cancel or run: what becomes of the job when one that it waits for ends without a result."""
 
 
-class TaskOptions(Options, total=False):
-    """What can be said on the task, some of it only there."""
-
-    executor: str | None
-    """async, thread or process; by default async for `async def`, else thread."""
-    retry_on: Errors | None
-    """Only these errors are retried; any other ends the job as `failed`."""
-    no_retry_on: Errors | None
-    """These are not retried; it comes before `retry_on`."""
-    rate_limit: str | None
-    """How often a job of the task may start, over all workers: "10/s", "100/m", "5/h"."""
-    max_concurrency: int | None
-    """How many may run at once, over all workers."""
-    limit_key: Callable[..., object] | str | None
-    """Splits both limits by the value of an argument, or by what a function of all of them says."""
-    limits: object | None
-    """What its process may take; for executor="process"."""
-
-
 def _whole(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
@@ -91,8 +70,13 @@ def _rate(value: object) -> bool:
     return isinstance(value, str) and interval_of(value) > 0
 
 
+def _name(value: object) -> bool:
+    # A lone surrogate, as of an odd file name, is no text that every store can keep.
+    return isinstance(value, str) and value != "" and value.isprintable()
+
+
 SECONDS = ("a number of seconds, 0 or more", _seconds)
-NAME = ("a name", lambda value: isinstance(value, str) and value != "")
+NAME = ("a name of printable characters", _name)
 ERRORS = ("an exception type or a list of them", lambda v: _error(v) or _list(v, _error))
 
 VALID: dict[str, tuple[str, Callable[[object], bool]]] = {
@@ -137,7 +121,6 @@ VALID: dict[str, tuple[str, Callable[[object], bool]]] = {
         "a function of the task's arguments, or the name of one",
         lambda value: callable(value) or (isinstance(value, str) and value != ""),
     ),
-    "limits": ("a Limits(…)", lambda value: not isinstance(value, bool | str | int | dict | list)),
 }
 """What each option may be, in words for the error message and as a test."""
 

@@ -4,7 +4,8 @@ from collections.abc import Callable, Coroutine
 from typing import Any, ParamSpec, TypeVar, overload
 
 from offload.core.errors import TaskDefinitionError
-from offload.core.options import TaskOptions, checked
+from offload.core.options import checked
+from offload.tasks.definition import TaskOptions
 from offload.tasks.ports import Jobs
 from offload.tasks.registry import AnyTask, Registry
 from offload.tasks.task import Task

@@ -96,7 +96,7 @@ def _jobs(
     shared: dict[str, Any],
 ) -> Iterator[NewJob]:
     named = rows.pop("kwargs_list", [{}] * len(args_list))
-    draft = task.draft(cast("CallOptions", shared))
+    draft = task.batch_draft(cast("BatchOptions", shared))
     for place, args in enumerate(args_list):
         if rows:
             own = {PER_JOB[name]: row[place] for name, row in rows.items()}

@@ -1,12 +1,14 @@
 """The part of `Queue` that cancels, repeats, pauses and purges."""
 
+import asyncio
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Any
 
 from offload.core.errors import JobNotFound
 from offload.core.states import State
 from offload.queue.base import Base
-from offload.store.base import JobFilter
+from offload.store.base import JobFilter, Store
 from offload.tasks.bridge import blocking
 from offload.tasks.handle import JobHandle
 from offload.tasks.ids import new_id
@@ -48,8 +50,7 @@ class Operating(Base):
         cancelled, before = 0, None
         while page := await self._pending(queue, before):
             before = page[-1]
-            for job_id in page:
-                cancelled += await self.acancel_job(job_id)
+            cancelled += await self._client.call_on_loop(partial(_cancelled, page))
         return cancelled
 
     purge = blocking(apurge)
@@ -156,3 +157,8 @@ class Operating(Base):
         return total
 
     purge_dead = blocking(apurge_dead)
+
+
+async def _cancelled(job_ids: Sequence[str], store: Store) -> int:
+    # All at once: the store can do them in one commit.
+    return sum(await asyncio.gather(*map(store.cancel, job_ids)))

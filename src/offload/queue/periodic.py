@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from typing import Any, ParamSpec, TypeVar, overload
 
 from offload.core.errors import TaskDefinitionError
-from offload.core.options import TaskOptions, checked
+from offload.core.options import checked
 from offload.cron import Trigger
+from offload.tasks.definition import TaskOptions
 from offload.tasks.periodic import Periodic, Policy, schedule_name
 from offload.tasks.ports import Jobs
 from offload.tasks.registry import AnyTask, Registry

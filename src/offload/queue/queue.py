@@ -6,7 +6,7 @@ from typing import Any, ParamSpec, TypeVar, Unpack, overload
 
 from offload.client.client import Client
 from offload.core.errors import ConfigurationError
-from offload.core.options import QueueOptions, TaskOptions, check, checked
+from offload.core.options import QueueOptions, check, checked
 from offload.queue.decorator import TaskDecorator
 from offload.queue.enqueueing import Enqueueing
 from offload.queue.hooks import HookMethods
@@ -18,6 +18,7 @@ from offload.queue.working import Working
 from offload.store.base import Store
 from offload.store.loop import IOLoop
 from offload.store.open import open_store
+from offload.tasks.definition import TaskOptions
 from offload.tasks.registry import Registry
 from offload.tasks.task import Task
 

@@ -5,13 +5,13 @@ from datetime import timedelta
 from typing import Any, Unpack
 
 from offload.core.errors import ConfigurationError, ScheduleNotFound
-from offload.core.options import TaskOptions
 from offload.core.schedule import Edit, Schedule
 from offload.queue.base import Base
 from offload.queue.changes import Changes, edit_of, edit_to
 from offload.queue.periodic import PeriodicDecorator, Times
 from offload.queue.schedule_info import ScheduleInfo, info_of
 from offload.tasks.bridge import blocking
+from offload.tasks.definition import TaskOptions
 from offload.tasks.handle import JobHandle
 from offload.tasks.periodic import (
     JobOptions,

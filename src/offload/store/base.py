@@ -112,7 +112,10 @@ class QueueRow:
 
 @dataclass(frozen=True, slots=True)
 class JobFilter:
-    """Which jobs to search for; newest first, `before` is the last id of the page before."""
+    """Which jobs to search for; newest first, `before` is the last id of the page before.
+
+    If that job is gone, the page begins with the job of the next lower id: ids rise with time.
+    """
 
     states: tuple[State, ...] = ()
     task: str | None = None
@@ -196,6 +199,7 @@ class Store(Protocol):
         has passed since its last start (each start counts, whatever became of it). Order:
         priority (higher first), then due time, then age. Each claim raises the job's lease and
         counts an attempt. Jobs that have become due or have expired are promoted first, bounded.
+        A job that was found due stays so if the clock is set back.
         `next_due` also tells when a lane opens by time; a lane that opens by the end of a job
         moves the channel READY.
         """

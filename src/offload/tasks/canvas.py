@@ -103,7 +103,7 @@ class Step(Flow[JobHandle[R]]):
     def set(self, **options: Unpack[CallOptions]) -> "Step[R]":
         """Return this call with options, which are those of `apply_async`."""
         step: Step[R] = Step(self._task, self._args, self._kwargs, takes=self._takes)
-        step._options = {**self._options, **options}  # noqa: SLF001 - one of its own kind
+        step._options = {**self._options, **options}
         return step
 
     def plan(self, feed: Feed, batch: dict[str, NewJob]) -> Planned[JobHandle[R]]:
@@ -188,7 +188,7 @@ class Group(Flow[JobGroup[R]]):
         return Planned(Feed(ends, Inputs.LIST), held)
 
 
-def chain(*flows: Unpack[tuple[Unpack[tuple[Flow[Any], ...]], Flow[H]]]) -> Flow[H]:
+def chain(*flows: *tuple[*tuple[Flow[Any], ...], Flow[H]]) -> Flow[H]:
     """Return calls of which each gets the result of the one before as its first argument.
 
     `chain(fetch.s(url), resize.s(100), store.s()).delay()` returns the handle of the last job.

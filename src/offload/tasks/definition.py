@@ -2,13 +2,35 @@
 
 import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from offload.core.errors import TaskDefinitionError
+from offload.core.errors import ConfigurationError, TaskDefinitionError
 from offload.core.lane import Lane, interval_of
-from offload.core.options import Errors, TaskOptions
+from offload.core.options import Options
 from offload.core.unique import Unique
+from offload.tasks.limits import Limits
+
+Errors = type[BaseException] | Sequence[type[BaseException]]
+
+
+class TaskOptions(Options, total=False):
+    """What can be said on the task, some of it only there."""
+
+    executor: str | None
+    """async, thread or process; by default async for `async def`, else thread."""
+    retry_on: Errors | None
+    """Only these errors are retried; any other ends the job as `failed`."""
+    no_retry_on: Errors | None
+    """These are not retried; it comes before `retry_on`."""
+    rate_limit: str | None
+    """How often a job of the task may start, over all workers: "10/s", "100/m", "5/h"."""
+    max_concurrency: int | None
+    """How many may run at once, over all workers."""
+    limit_key: Callable[..., object] | str | None
+    """Splits both limits by the value of an argument, or by what a function of all of them says."""
+    limits: Limits | None
+    """What its process may take; for executor="process"."""
 
 
 def default_name(function: Callable[..., object]) -> str:
@@ -38,11 +60,23 @@ def executor_of(function: Callable[..., object], options: TaskOptions) -> str:
             f"{function.__qualname__}: a process task must stand at module level, "
             "where its process can import it"
         )
-    if wanted != "process" and "limits" in options:
-        raise TaskDefinitionError(
-            f"{function.__qualname__}: limits= holds for a process only: add executor='process'"
-        )
     return wanted
+
+
+def limits_of(executor: str, options: TaskOptions) -> Limits | None:
+    """Return the limits of the task's process.
+
+    Raises:
+        ConfigurationError: they are none, or there is no process of its own to limit.
+    """
+    limits = options.get("limits")
+    if limits is not None and not isinstance(limits, Limits):
+        raise ConfigurationError(f"limits={limits!r}: must be Limits(memory=…, cpu=…, network=…)")
+    if limits is not None and executor != "process":
+        raise TaskDefinitionError(
+            "only a process can be limited: add executor='process' to limits="
+        )
+    return limits
 
 
 def error_types(said: Errors | None) -> tuple[type[BaseException], ...] | None:

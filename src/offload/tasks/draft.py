@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from math import inf
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from offload.codec import Signature
 from offload.core.errors import ArgumentError, ConfigurationError, PayloadError
@@ -30,7 +30,8 @@ class HasId(Protocol):
     """A job, or a handle of one."""
 
     @property
-    def id(self) -> str: ...
+    def id(self) -> str:
+        """Its id."""
 
 
 Parents = str | HasId | Iterable[str | HasId]
@@ -80,6 +81,7 @@ class Draft:
         signature: Signature,
         weaker: Mapping[str, Any],
         said: CallOptions,
+        *,
         lane: Lane | None = None,
         limit_key: Any = None,
     ) -> None:
@@ -212,23 +214,24 @@ def _finite(seconds: float | None) -> float | None:
 
 
 def _name(option: str, value: object) -> str:
-    if not isinstance(value, str) or not value:
-        raise ConfigurationError(f"{option}={value!r}: must be {NAME[0]}")
-    return value
+    valid, fits = NAME
+    if not fits(value):
+        raise ConfigurationError(f"{option}={value!r}: must be {valid}")
+    return cast("str", value)
 
 
 def _words(tags: object) -> tuple[str, ...]:
     if tags is None:
         return ()
-    if isinstance(tags, list | tuple | set | frozenset) and all(isinstance(t, str) for t in tags):
+    if isinstance(tags, list | tuple | set | frozenset) and all(map(NAME[1], tags)):
         return tuple(tags)
-    raise ConfigurationError(f"tags={tags!r}: must be a list of texts")
+    raise ConfigurationError(f"tags={tags!r}: must be a list of names")
 
 
 def _plain(metadata: Mapping[str, object] | None, task: str) -> Mapping[str, object] | None:
     if metadata is not None:
         try:
-            json.dumps(dict(metadata), allow_nan=False).encode()
+            json.dumps(dict(metadata), allow_nan=False, ensure_ascii=False).encode()
         except (TypeError, ValueError, RecursionError) as error:
             raise PayloadError(f"task {task!r}: metadata is not plain JSON: {error}") from error
     return metadata

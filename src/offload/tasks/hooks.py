@@ -1,6 +1,6 @@
 """What a program wants to be told of its jobs, and what it wants to do around them."""
 
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -40,7 +40,7 @@ class JobEvent:
 
 
 Hook = Callable[[JobEvent], None] | Callable[[JobEvent], Coroutine[Any, Any, None]]
-Middleware = Callable[[JobContext], Generator[None, None, None]]
+Middleware = Callable[[JobContext], Iterator[None]]
 
 
 class Hooks:

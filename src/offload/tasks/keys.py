@@ -81,10 +81,8 @@ def unique_key(task: str, unique: Unique, call: Call) -> UniqueKey:
 
 def lane(shared: Lane, key: Callable[..., object] | str, call: Call) -> Lane:
     """Return the lane of a call, one of those into which the task's limits are split."""
-    if callable(key):
-        part = call.told("limit_key", key)
-    else:
-        part = call.text("limit_key", key).decode()
+    what = "limit_key"
+    part = call.told(what, key) if callable(key) else call.text(what, key).decode()
     name = f"{shared.name}:{part}"
     if len(name) > LONGEST:
         name = f"{name[:LONGEST]}…{sha256(name.encode()).hexdigest()[:16]}"

@@ -71,6 +71,6 @@ def shown(size: int) -> str:
 
 def _bytes(size: int | str) -> int:
     found = SIZE.fullmatch(str(size).strip())
-    if isinstance(size, bool) or found is None or float(found[1]) == 0:
+    if type(size) not in (int, str) or found is None or float(found[1]) == 0:
         raise ConfigurationError(f"memory={size!r}: must be bytes, or as in '512 MB' or '2 GiB'")
     return round(float(found[1]) * UNITS[(found[2] or "").upper()])

@@ -5,21 +5,23 @@ from functools import cached_property
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, Unpack, cast, overload
 
 from offload.codec import Signature
+from offload.core.errors import ConfigurationError
 from offload.core.job import Job, NewJob
-from offload.core.options import TaskOptions, checked, over
+from offload.core.options import checked, over
 from offload.tasks.bridge import blocking
 from offload.tasks.canvas import Step
 from offload.tasks.definition import (
+    TaskOptions,
     check_keys,
     default_name,
     error_types,
     executor_of,
     lane_of,
+    limits_of,
 )
 from offload.tasks.draft import BatchOptions, CallOptions, Draft
 from offload.tasks.handle import JobHandle
 from offload.tasks.hooks import Hooks
-from offload.tasks.limits import Limits
 from offload.tasks.ports import Jobs
 
 P = ParamSpec("P")
@@ -57,7 +59,7 @@ class Task(Generic[P, Call, R]):
         self.executor = executor_of(function, options)
         self.retry_on = error_types(options.get("retry_on"))
         self.no_retry_on = error_types(options.get("no_retry_on")) or ()
-        self.limits = cast("Limits | None", options.get("limits"))
+        self.limits = limits_of(self.executor, options)
         self.hooks = Hooks()
         self.lane = lane_of(self.name, options)
         check_keys(function, options)
@@ -143,8 +145,20 @@ class Task(Generic[P, Call, R]):
         Raises:
             ArgumentError: an entry is no tuple or list, or does not fit.
         """
-        draft = self.draft(cast("CallOptions", options))
+        draft = self.batch_draft(options)
         return [draft.entry(place, args, {}) for place, args in enumerate(calls)]
+
+    def batch_draft(self, options: BatchOptions) -> Draft:
+        """Return what makes the requests of several calls with these options.
+
+        Raises:
+            ConfigurationError: an option is wrong, or is one that only a single call can have.
+        """
+        if "job_id" in options:
+            raise ConfigurationError(
+                "job_id= for several calls: each job has its own; leave it out"
+            )
+        return self.draft(cast("CallOptions", options))
 
     def draft(self, options: CallOptions) -> Draft:
         """Return what makes the requests of a call with these options."""
@@ -157,7 +171,7 @@ class Task(Generic[P, Call, R]):
 
     def _draft(self, said: CallOptions) -> Draft:
         key = self.options.get("limit_key")
-        return Draft(self.name, self.signature, self._weaker, said, self.lane, key)
+        return Draft(self.name, self.signature, self._weaker, said, lane=self.lane, limit_key=key)
 
     @cached_property
     def _weaker(self) -> Mapping[str, Any]:

@@ -105,12 +105,19 @@ class Teller:
             log.exception("hook %r failed on %s", hook, event)
 
     def _await(self, called: Coroutine[Any, Any, object]) -> None:
-        running = asyncio.run_coroutine_threadsafe(called, self._loop)
+        running = asyncio.run_coroutine_threadsafe(_guarded(called), self._loop)
         try:
             running.result(PATIENCE)
         except TimeoutError:
             running.cancel()
             raise
+
+
+async def _guarded(called: Coroutine[Any, Any, object]) -> None:
+    try:
+        await called
+    except (KeyboardInterrupt, SystemExit) as error:
+        raise RuntimeError("a hook must not end its worker") from error  # asyncio would
 
 
 def _event(job: Job, happening: Happening, state: State, finish: Finish | None = None) -> JobEvent:

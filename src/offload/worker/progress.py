@@ -70,6 +70,7 @@ class Progress(Service):
         self._waiting: dict[Key, _News] = {}
         self._under_way: dict[Key, _News] = {}
         self._write = asyncio.Lock()
+        self._stored = asyncio.Event()
 
     def report(self, report: Report) -> None:
         """Take news from any thread but the control loop's; see `Reporter`."""
@@ -92,8 +93,9 @@ class Progress(Service):
         key = (report.job_id, report.lease)
         with self._room:
             self._take(key, report)
-        while not self._fits(key):
-            await asyncio.sleep(PROGRESS_EVERY)
+        while not self._fits(key) and not self.stopping.is_set():
+            self._stored.clear()
+            await self.unless_stopping(self._stored.wait())
 
     async def flush(self, jobs: Iterable[Job]) -> None:
         """Store what these jobs have said, before their ends are.
@@ -144,6 +146,7 @@ class Progress(Service):
             with self._room:
                 self._under_way = {}
                 self._room.notify_all()
+            self._stored.set()
 
     async def _send(self, reports: list[Report]) -> None:
         try:

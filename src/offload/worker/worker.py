@@ -125,9 +125,11 @@ class Worker:
                 await fetching  # a claim under way still brings jobs, which the drain must see
                 await self._drain(hurry)
                 for service in services:
-                    service.stopping.set()
+                    service.stopping.set()  # the group waits for them
         finally:
             # Also when a service died of a bug: what is left lapses now, not after a lease.
+            for service in services:
+                service.stopping.set()
             for executor in self._executors.values():
                 await executor.close()
             with contextlib.suppress(StoreError):

@@ -15,9 +15,11 @@ def claim(db: Tables, worker: str, queues: Sequence[str] | None, limit: int) -> 
     """Take the first jobs that may start, by priority, due time and age."""
     now = db.clock.now()
     _expire(db, now)
+    for job in _waiting(db, queues):
+        db.line_up(job)
     taken: list[Job] = []
     for job in sorted(_waiting(db, queues), key=lambda job: (-job.priority, job.run_at)):
-        if len(taken) < limit and job.run_at <= now and _has_place(db, job.lane, now):
+        if len(taken) < limit and job.id in db.due and _has_place(db, job.lane, now):
             taken.append(_claimed(db, job, worker, now))
     return Claim(taken, _next_due(db, _waiting(db, queues), now))
 
@@ -79,6 +81,8 @@ def _opens_at(db: Tables, lane: str | None, now: int) -> int:
 
 def _next_due(db: Tables, waiting: Sequence[Job], now: int) -> float | None:
     """Return the seconds until time alone lets another job start."""
-    closed = [job.lane for job in waiting if job.run_at <= now and not _is_full(db, job.lane)]
-    dues = [job.run_at for job in waiting] + [_opens_at(db, lane, now) for lane in closed]
-    return min(((due - now) / 1000 for due in dues if due > now), default=None)
+    closed = [job.lane for job in waiting if job.id in db.due and not _is_full(db, job.lane)]
+    opening = [_opens_at(db, lane, now) for lane in closed]
+    dues = [due for due in opening if due > now]
+    dues += [job.run_at for job in waiting if job.id not in db.due]
+    return min(((due - now) / 1000 for due in dues), default=None)

@@ -16,9 +16,16 @@ def search(db: Tables, wanted: JobFilter) -> list[Job]:
     """Return a page, newest first."""
     jobs = list(db.jobs.values())
     if wanted.before is not None:
-        ids = [job.id for job in jobs]
-        jobs = jobs[: ids.index(wanted.before)] if wanted.before in ids else []
+        jobs = jobs[: _end(list(db.jobs), wanted.before)]
     return [job for job in reversed(jobs) if _matches(job, wanted)][: wanted.limit]
+
+
+def _end(ids: list[str], before: str) -> int:
+    """Return how many jobs came before this one, or up to the one that it came after."""
+    if before in ids:
+        return ids.index(before)
+    lower = max((job_id for job_id in ids if job_id < before), default=None)
+    return 0 if lower is None else ids.index(lower) + 1
 
 
 def _matches(job: Job, wanted: JobFilter) -> bool:

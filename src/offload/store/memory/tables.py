@@ -44,6 +44,8 @@ class Tables:
     clock: Clock
     signals: Signals = field(default_factory=Signals)
     jobs: dict[str, Job] = field(default_factory=dict)
+    due: set[str] = field(default_factory=set)
+    """Pending jobs that were found due, and stay so if the clock is set back."""
     waiters: dict[str, NewJob] = field(default_factory=dict)
     """How each job that has parents was asked for."""
     keys: dict[str, tuple[str, UniqueKey]] = field(default_factory=dict)
@@ -66,8 +68,15 @@ class Tables:
     def put(self, job: Job) -> Job:
         """Store a job that has changed."""
         changed = self.jobs[job.id] = replace(job, version=job.version + 1)
+        self.due.discard(job.id)
+        self.line_up(changed)
         self.signals.notify(Channel.CHANGED)
         return changed
+
+    def line_up(self, job: Job) -> None:
+        """Note if a job only waits for somebody who claims it."""
+        if job.state is State.PENDING and not job.blockers and job.run_at <= self.clock.now():
+            self.due.add(job.id)
 
     def held(self, job_id: str, lease: int) -> Job | None:
         """Return the running job if this is its newest lease."""
@@ -82,6 +91,7 @@ class Tables:
         before = replace(
             self,
             jobs=self.jobs.copy(),
+            due=self.due.copy(),
             waiters=self.waiters.copy(),
             keys=self.keys.copy(),
             lanes=self.lanes.copy(),
@@ -90,8 +100,8 @@ class Tables:
         try:
             yield
         except BaseException:
-            self.jobs, self.waiters, self.keys = before.jobs, before.waiters, before.keys
-            self.lanes, self.schedules = before.lanes, before.schedules
+            self.jobs, self.due, self.waiters = before.jobs, before.due, before.waiters
+            self.keys, self.lanes, self.schedules = before.keys, before.lanes, before.schedules
             raise
 
 

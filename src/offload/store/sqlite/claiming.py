@@ -14,6 +14,10 @@ from offload.store.sqlite.writer import Transaction
 PRIORITY, RUN_AT = NAMES.index("priority"), NAMES.index("run_at")
 
 
+MOST = 1000
+"""Jobs that one claim promotes, and that it finds expired: others want to write too."""
+
+
 class _All:
     def __contains__(self, queue: object) -> bool:
         return True
@@ -78,7 +82,7 @@ def _place(row: Row) -> tuple[int, int, int]:
 
 
 def _expire(tx: Transaction, now: int) -> None:
-    expired = tx.execute(SQL["expire"], {"now": now})
+    expired = tx.execute(SQL["expire"], {"now": now, "most": MOST})
     if expired:
         tx.channels.add(Channel.CHANGED)
         settle(tx, sorted(seq for (seq,) in expired), now)
@@ -87,16 +91,16 @@ def _expire(tx: Transaction, now: int) -> None:
 def _promote(tx: Transaction, wanted: Container[str], now: int) -> list[int]:
     """Make what has become due ready, and return when the next job of each queue is."""
     later = []
+    left = MOST
     for queue, first in tx.execute(SQL["later_queues"]):
         if queue in wanted:
-            later.append(first if first > now else _promoted(tx, queue, now))
+            due = first
+            if first <= now:
+                values = {"queue": queue, "now": now, "most": left}
+                left -= tx.changed(SQL["promote"], values)
+                ((due,),) = tx.execute(SQL["next_due"], values)
+            later.append(due)
     return [due for due in later if due is not None]
-
-
-def _promoted(tx: Transaction, queue: str, now: int) -> int | None:
-    tx.execute(SQL["promote"], {"queue": queue, "now": now})
-    ((due,),) = tx.execute(SQL["next_due"], {"queue": queue})
-    return None if due is None else int(due)
 
 
 def _lanes(tx: Transaction, wanted: Container[str], limit: int, now: int) -> list[_Lane]:

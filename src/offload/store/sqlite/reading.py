@@ -69,7 +69,8 @@ class Reading:
     async def stats(self, queue: str | None = None) -> Mapping[State, int]:
         """Count by state."""
         counts = dict.fromkeys(State, 0)
-        for state, count in await self._read(SQL["stats"], {"queue": queue}):
+        name, values = ("stats", {}) if queue is None else ("stats_of_queue", {"queue": queue})
+        for state, count in await self._read(SQL[name], values):
             counts[State(state)] += count
         return counts
 

@@ -6,6 +6,7 @@ from dataclasses import fields, make_dataclass
 from functools import lru_cache
 from typing import Any
 
+from offload.core.errors import StoreCorrupted
 from offload.core.job import Job, NewJob
 from offload.core.records import AttemptError, Failure, JobLog, LogLine, Metric, Part, Repeat
 from offload.core.retry import RetryPolicy
@@ -58,12 +59,15 @@ def claimed(row: Row, worker: str, now: int) -> Job:
 
 def _loose(row: Row) -> Any:
     job = _Loose(*row[:WIDTH])
-    job.state = STATES[job.state]
-    job.retry = _retry(job.retry, *row[WIDTH : WIDTH + 3])
+    try:
+        job.state = STATES[job.state]
+        job.retry = _retry(job.retry, *row[WIDTH : WIDTH + 3])
+        job.tags = () if job.tags is None else tuple(json.loads(job.tags))
+        if job.metadata is not None:
+            job.metadata = json.loads(job.metadata)
+    except (KeyError, TypeError, ValueError) as error:
+        raise StoreCorrupted(f"the row of job {job.id!r} is damaged ({error!r})") from error
     job.cancel_requested = job.cancel_requested == 1
-    job.tags = () if job.tags is None else tuple(json.loads(job.tags))
-    if job.metadata is not None:
-        job.metadata = json.loads(job.metadata)
     return job
 
 

@@ -63,12 +63,11 @@ class SQLiteStore(Reading):
 
     async def _open(self) -> None:
         await asyncio.to_thread(self._prepare)
+        writer = Writer(self.path, self._synchronous, Ticket(self._ticket_path), self._committed)
         self._bell = Bell(self.path.with_name(self.path.name + "-bells"))
-        self._bell.open(self._signals.notify)
         self._readers = Readers(self.path, self._synchronous)
-        ticket = Ticket(self._ticket_path)
-        writer = Writer(self.path, self._synchronous, ticket, self._committed)
         writer.start()
+        self._bell.open(self._signals.notify)
         self._writer = writer
 
     def _prepare(self) -> None:

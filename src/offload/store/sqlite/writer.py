@@ -115,8 +115,16 @@ class Writer:
         self._closed = False
 
     def start(self) -> None:
-        """Open the connection and begin to write."""
-        self._connection = connect(self._path, self._synchronous)
+        """Open the connection and begin to write.
+
+        Raises:
+            StoreError: it cannot be opened; nothing stays open.
+        """
+        try:
+            self._connection = connect(self._path, self._synchronous)
+        except BaseException:
+            self._ticket.close()
+            raise
         self._thread.start()
 
     def stop(self) -> None:

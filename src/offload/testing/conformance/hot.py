@@ -135,6 +135,16 @@ class Claiming:
         await put(store, "b", run_at=5)
         assert [job.id for job in await take(store, 2)] == ["a", "b"]
 
+    async def test_a_job_that_was_due_stays_so(self, store: Store, clock: ManualClock) -> None:
+        """If somebody sets the clock back, what waited in the line does not wait for it again."""
+        await put(store, "a", "b")
+        await put(store, "c", delay=5.0)
+        clock.advance(5)
+        assert [job.id for job in await take(store)] == ["a"]
+        clock.jump(-3600)
+        await put(store, "d", delay=5.0)
+        assert [job.id for job in await take(store, 5)] == ["b", "c"]
+
     async def test_an_expired_job_is_cancelled_and_not_given(
         self, store: Store, clock: ManualClock
     ) -> None:

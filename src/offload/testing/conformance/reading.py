@@ -69,6 +69,17 @@ class Reading:
         await put(store, "d", "e")
         assert await found(store, limit=2, before="b") == ["a"]
 
+    async def test_a_page_goes_on_though_its_last_job_is_gone(
+        self, store: Store, clock: ManualClock
+    ) -> None:
+        """From where it would have stood by its id."""
+        await put(store, *"abde", delay=60.0)
+        assert await store.cancel("d")
+        clock.advance(10)
+        assert (await store.prune(jobs_older_than=1)).jobs == 1
+        assert await found(store, before="d") == ["b", "a"]
+        assert await found(store, before="A") == []
+
     async def test_a_page_is_bounded_unless_said_otherwise(self, store: Store) -> None:
         """Twenty jobs are a page."""
         await put(store, *(f"j{n}" for n in range(25)))

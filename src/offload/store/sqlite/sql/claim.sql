@@ -5,7 +5,7 @@ SET state = 'cancelled', phase = NULL, finished_at = :now, error = 'expired',
 WHERE seq IN (
     SELECT seq FROM jobs
     WHERE state = 'pending' AND expires_at IS NOT NULL AND expires_at <= :now
-    ORDER BY expires_at LIMIT 1000
+    ORDER BY expires_at LIMIT :most
 )
 RETURNING seq
 
@@ -31,7 +31,7 @@ UPDATE jobs SET phase = 'ready'
 WHERE seq IN (
     SELECT seq FROM jobs
     WHERE phase <> 'ready' AND phase = 'later' AND queue = :queue AND run_at <= :now
-    ORDER BY run_at LIMIT 1000
+    ORDER BY run_at LIMIT :most
 )
 
 -- name: next_due
@@ -54,17 +54,25 @@ ORDER BY priority DESC, run_at, seq
 LIMIT ?
 
 -- name: ready_lanes
--- One seek a lane and queue in which a job waits, however many do.
+-- One seek or two a lane and queue in which a job waits, however many do; a comparison of the
+-- pair, (lane, queue) > (…), would walk to the lane's end.
 WITH RECURSIVE heads(seq) AS (
     SELECT (
         SELECT seq FROM jobs WHERE phase = 'ready' AND lane IS NOT NULL
         ORDER BY lane, queue LIMIT 1
     )
     UNION ALL
-    SELECT (
-        SELECT later.seq FROM jobs AS later
-        WHERE later.phase = 'ready' AND (later.lane, later.queue) > (jobs.lane, jobs.queue)
-        ORDER BY later.lane, later.queue LIMIT 1
+    SELECT coalesce(
+        (
+            SELECT later.seq FROM jobs AS later
+            WHERE later.phase = 'ready' AND later.lane = jobs.lane AND later.queue > jobs.queue
+            ORDER BY later.queue LIMIT 1
+        ),
+        (
+            SELECT later.seq FROM jobs AS later
+            WHERE later.phase = 'ready' AND later.lane > jobs.lane
+            ORDER BY later.lane, later.queue LIMIT 1
+        )
     )
     FROM heads JOIN jobs USING (seq)
 )

@@ -1,0 +1,214 @@
+"""The model and a file, asked the same: every answer must be the same, whatever goes wrong."""
+
+import asyncio
+import tempfile
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, TypeVar
+
+from offload.core.errors import DependencyError, DuplicateJob
+from offload.core.job import Job
+from offload.core.states import TRANSITIONS
+from offload.store.base import JobFilter, RecordFilter, Store
+from offload.store.memory import MemoryStore
+from offload.store.sqlite import SQLiteStore
+from offload.testing import ManualClock
+from tests.store.draws import QUEUES, Fault
+
+Answer = TypeVar("Answer")
+Call = Callable[[Store], Awaitable[Answer]]
+
+MEMORY = Path("/dev/shm")
+"""A file system that forgets: what a power failure leaves is not this machine's question."""
+ALL = JobFilter(limit=100_000)
+
+
+@dataclass
+class Counts:
+    """How often what has happened, in all histories of this process."""
+
+    steps: int = 0
+    histories: int = 0
+    transitions: Counter[str] = field(
+        default_factory=lambda: Counter({f"{source} {move}": 0 for source, move in TRANSITIONS})
+    )
+    operations: Counter[str] = field(default_factory=Counter)
+    faults: Counter[str] = field(default_factory=Counter)
+    digest: Any = field(default_factory=sha256)
+
+
+COUNTS = Counts()
+
+
+class Pair:
+    """Two stores: the model, and a file that two store objects share."""
+
+    def __init__(self, driver: str) -> None:
+        """Open the stores, all on one clock; the driver "memory" plays the model with itself."""
+        self.runner = asyncio.Runner()
+        self.folder = tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None)
+        self.clock = ManualClock()
+        self.model = MemoryStore(self.clock)
+        self.twin = MemoryStore(self.clock) if driver == "memory" else None
+        self.files = [self.opened(), self.opened()]
+        self.turn = 0
+        self.stay = False
+
+    def opened(self) -> Store:
+        """Return another store on the one file."""
+        if self.twin is not None:
+            return self.twin
+        path = Path(self.folder.name) / "jobs.db"
+        store = SQLiteStore(path, clock=self.clock, synchronous="NORMAL")
+        self.runner.run(store.open())
+        return store
+
+    def reopen(self) -> None:
+        """Close one of the two and open it anew; all must still be there."""
+        self.runner.run(self.files[self.turn].close())
+        self.files[self.turn] = self.opened()
+
+    def close(self) -> None:
+        """Let go of everything."""
+        for store in self.files:
+            self.runner.run(store.close())
+        self.runner.close()
+        self.folder.cleanup()
+
+    # --- asking --------------------------------------------------------------------------------
+
+    def both(self, call: Call[Answer]) -> tuple[Answer, Answer]:
+        """Return the answer of the model and that of the file."""
+
+        async def asked() -> tuple[Answer, Answer]:
+            return await outcome(call, self.model), await outcome(call, self.files[self.turn])
+
+        self.turn ^= not self.stay
+        expected, answer = self.runner.run(asked())
+        COUNTS.digest.update(repr(expected).encode())
+        return expected, answer
+
+    def same(self, name: str, call: Call[Answer], fault: Fault = Fault.NONE) -> Answer:
+        """Require the same answer of both, and return it; a refusal is an answer, too."""
+        COUNTS.operations[name] += 1
+        if fault in {Fault.CUT, Fault.CLOSED} and not self._had_effect(call, fault):
+            fault = Fault.NONE
+        elif fault in {Fault.CUT, Fault.CLOSED}:
+            return self._caught_up(call)
+        elif fault is Fault.LOST:
+            COUNTS.faults[fault] += 1
+            self._same(call)
+        return self._same(call)
+
+    def _same(self, call: Call[Answer]) -> Answer:
+        expected, answer = self.both(call)
+        assert answer == expected, difference(expected, answer)
+        return expected
+
+    def _had_effect(self, call: Call[Answer], fault: Fault) -> bool:
+        """Interrupt a call of the file, and say whether it did all that it was asked for."""
+        before = self.read(self.files[self.turn])
+        self.runner.run(self._interrupted(call, fault))
+        if fault is Fault.CLOSED:
+            self.files[self.turn] = self.opened()
+        changed = self.read(self.files[self.turn]) != before
+        COUNTS.faults[f"{fault}: {'with' if changed else 'without'} effect"] += 1
+        return changed
+
+    async def _interrupted(self, call: Call[Answer], fault: Fault) -> None:
+        store = self.files[self.turn]
+        task = asyncio.ensure_future(outcome(call, store))
+        await asyncio.sleep(0)
+        if fault is Fault.CLOSED:
+            await store.close()
+        task.cancel()
+        # Whatever it says now: nobody hears it.
+        await asyncio.gather(task, return_exceptions=True)
+        if fault is Fault.CUT:
+            await store.retire("nobody")  # waits until the writer is through with what came before
+
+    def _caught_up(self, call: Call[Answer]) -> Answer:
+        expected = self.runner.run(outcome(call, self.model))
+        self.compare()
+        self.turn ^= not self.stay
+        return expected
+
+    # --- reading -------------------------------------------------------------------------------
+
+    def jobs(self) -> list[Job]:
+        """Return all jobs, which both must agree on, oldest first."""
+        return self._same(lambda store: store.search(ALL))[::-1]
+
+    def compare(self) -> None:
+        """Require that all that can be read is the same."""
+        expected, answer = self.read(self.model), self.read(self.files[self.turn])
+        assert answer == expected, difference(expected, answer)
+
+    def read(self, store: Store) -> dict[str, object]:
+        """Return all that can be read, without the numbers that each store gives for itself."""
+        return self.runner.run(everything(store))
+
+
+async def outcome(call: Call[Answer], store: Store) -> Any:
+    """Return what a call answers, or how it refuses."""
+    try:
+        return await call(store)
+    except DuplicateJob as error:
+        return "duplicate", error.key, error.job_id
+    except DependencyError:
+        return "unknown parent"
+
+
+async def everything(store: Store) -> dict[str, object]:
+    """Return all that can be read; of each record all but its number."""
+    jobs = await store.search(ALL)
+    ids = [job.id for job in jobs]
+    found: dict[str, object] = {
+        "jobs": jobs,
+        "same jobs": await store.get(ids),
+        "stats": [await store.stats(queue) for queue in (None, *QUEUES)],
+        "queues": await store.queues(),
+        "logs": numbered(await store.logs(RecordFilter(limit=100_000))),
+        "metrics": numbered(await store.metrics(RecordFilter(limit=100_000))),
+        "dead letters": await store.dead_letters(100_000, 0),
+        "schedules": await store.schedules(),
+        "workers": sorted(await store.workers(), key=lambda row: row.id),
+    }
+    for job_id in ids:
+        found[f"parts of {job_id}"] = numbered(await store.parts(job_id, 0, 1000))
+        found[f"errors of {job_id}"] = numbered(await store.errors(job_id))
+        found[f"repeats of {job_id}"] = await store.repeats(job_id)
+        found[f"family of {job_id}"] = await store.family(job_id)
+    return found
+
+
+def difference(expected: Any, answer: Any) -> str:
+    """Return where the answer of the file differs from that of the model, in a few lines."""
+    if isinstance(expected, dict) and isinstance(answer, dict):
+        names = expected.keys() | answer.keys()
+        return "\n".join(
+            f"{name}: {difference(expected.get(name), answer.get(name))}"
+            for name in sorted(names, key=str)
+            if expected.get(name) != answer.get(name)
+        )
+    if isinstance(expected, list) and isinstance(answer, list) and len(expected) == len(answer):
+        pairs = zip(expected, answer, strict=True)
+        return "\n".join(difference(*pair) for pair in pairs if pair[0] != pair[1])
+    if is_dataclass(expected) and type(expected) is type(answer):
+        return difference(dict(vars_of(expected)), dict(vars_of(answer)))
+    return f"the model has {expected!r}, the file {answer!r}"
+
+
+def vars_of(row: Any) -> Iterator[tuple[str, object]]:
+    """Return the fields of a dataclass, slots or not."""
+    return ((field.name, getattr(row, field.name)) for field in fields(row))
+
+
+def numbered(rows: Sequence[Any]) -> list[Any]:
+    """Return records by their place, after checking that their own numbers rise."""
+    numbers = [row.id for row in rows]
+    assert numbers == sorted(set(numbers))
+    return [replace(row, id=place) for place, row in enumerate(rows)]
