@@ -4,7 +4,7 @@ import asyncio
 import random
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -370,28 +370,23 @@ async def test_jobs_have_the_options_of_the_task_as_it_is_now_and_those_of_the_s
 # --- trouble ----------------------------------------------------------------------------
 
 
-BROKEN: list[tuple[str, Callable[[Schedule], dict[str, Any]]]] = [
-    ("arguments that do not fit any more", lambda _: {"payload": b"[[1,2,3],{}]"}),
-    ("a trigger of another version", lambda _: {"trigger": "moon:full"}),
-    ("a time zone that is not here", lambda _: {"trigger": "cron:* * * * *", "tz": "Mars/Base"}),
-]
+BROKEN = {
+    "arguments that do not fit any more": Edit(payload=b"[[1,2,3],{}]"),
+    "a trigger of another version": Edit(trigger="moon:full"),
+    "a time zone that is not here": Edit(trigger="cron:* * * * *", tz="Mars/Base"),
+}
 
 
-@pytest.mark.parametrize(("name", "change"), BROKEN, ids=[name for name, _ in BROKEN])
+@pytest.mark.parametrize("edit", BROKEN.values(), ids=list(BROKEN))
 async def test_a_schedule_that_cannot_fire_holds_up_no_other(
-    store: Store,
-    clock: ManualClock,
-    queue: Queue,
-    caplog: pytest.LogCaptureFixture,
-    name: str,
-    change: Callable[[Schedule], dict[str, Any]],
+    store: Store, clock: ManualClock, queue: Queue, caplog: pytest.LogCaptureFixture, edit: Edit
 ) -> None:
     task = plain(queue, every=60)
     one = keeper(store, queue)
     await one.look()
     sick = Schedule("sick", task.name, "every:60", next_at=START, edited=True)
     await store.put_schedules([sick])
-    await store.edit_schedule("sick", Edit(**change(sick)))
+    await store.edit_schedule("sick", edit)
     clock.advance(60)
     for _ in range(3):
         assert await one.look() > 0, "it must not be tried again at once"

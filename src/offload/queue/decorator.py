@@ -12,7 +12,6 @@ from offload.tasks.task import Task
 
 P = ParamSpec("P")
 R = TypeVar("R")
-Call = TypeVar("Call")
 
 
 class TaskDecorator:
@@ -34,12 +33,6 @@ class TaskDecorator:
         self._jobs = jobs
         self._name = name
         self._options = checked(options, TaskOptions)
-
-    @overload
-    # A task is a callable, too; what it gives for itself comes first.
-    def __call__(  # type: ignore[overload-overlap]
-        self, function: Task[P, Call, R]
-    ) -> Task[P, Call, R]: ...
 
     @overload
     def __call__(

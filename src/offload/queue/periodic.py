@@ -15,7 +15,6 @@ from offload.tasks.task import Task
 
 P = ParamSpec("P")
 R = TypeVar("R")
-Call = TypeVar("Call")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +41,6 @@ class PeriodicDecorator:
         self._jobs = jobs
         self._times = times
         self._options = checked(options, TaskOptions)
-
-    @overload
-    # A task is a callable, too; what it gives for itself comes first.
-    def __call__(  # type: ignore[overload-overlap]
-        self, function: Task[P, Call, R]
-    ) -> Task[P, Call, R]: ...
 
     @overload
     def __call__(
