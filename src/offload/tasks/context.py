@@ -5,10 +5,12 @@ import threading
 import time
 from collections.abc import Mapping
 from contextvars import ContextVar
+from datetime import datetime
 from typing import Protocol, cast
 
 from offload.codec import RESULT_LIMIT, encode_plain, encode_untyped, to_json
 from offload.core.errors import CancelRequested, JobTimeout, LeaseLost, NoCurrentJob, PayloadError
+from offload.core.instants import moment
 from offload.core.job import Job
 from offload.core.records import LogLine, Report, storable
 
@@ -94,6 +96,16 @@ class JobContext:
     def tags(self) -> tuple[str, ...]:
         """The words by which the job can be found."""
         return self.job.tags
+
+    @property
+    def schedule(self) -> str | None:
+        """The name of the schedule that the job is of; None if it was enqueued otherwise."""
+        return self.job.schedule
+
+    @property
+    def tick(self) -> datetime | None:
+        """When the schedule wanted the job to run, in UTC; None if nothing but a call did."""
+        return None if self.job.tick is None else moment(self.job.tick)
 
     @property
     def elapsed(self) -> float | None:

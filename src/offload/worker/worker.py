@@ -28,6 +28,7 @@ from offload.worker.run import Run, Stop
 from offload.worker.runs import Line, Runs, in_lines
 from offload.worker.service import Service
 from offload.worker.steward import Steward
+from offload.worker.timekeeper import Timekeeper
 
 log = logging.getLogger("offload.worker")
 
@@ -138,7 +139,8 @@ class Worker:
         janitor = Janitor(self._store, lambda: steward.may_judge, self._options.result_ttl)
         # Registered before its first claim: a job of an unknown worker counts as lapsed.
         await self._store.heartbeat(self._beat)
-        services: list[Service] = [self._completer, self._progress, steward, janitor]
+        timekeeper = Timekeeper(self._store, self._registry)
+        services: list[Service] = [self._completer, self._progress, steward, janitor, timekeeper]
         own = set(self._executors.values())
         services += [executor for executor in own if isinstance(executor, Service)]
         try:
