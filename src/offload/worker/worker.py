@@ -24,7 +24,7 @@ from offload.worker.pace import PATIENCE, Pace
 from offload.worker.processes import ProcessExecutor
 from offload.worker.progress import Progress
 from offload.worker.pulse import Pulse
-from offload.worker.run import Run, Stop
+from offload.worker.run import STRANGE_AGAIN, Run, Stop
 from offload.worker.runs import Line, Runs, in_lines
 from offload.worker.service import Service
 from offload.worker.steward import Steward
@@ -38,8 +38,6 @@ FAREWELL = 0.5
 """Seconds that functions have to stop when the grace is over."""
 LAST_WORDS = 5.0
 """Seconds that hooks have for what is still to be told when the worker ends."""
-STRANGE_AGAIN = 10.0
-"""Seconds for which a job of a task that is unknown here is left to workers that know it."""
 
 
 @dataclass(frozen=True, slots=True)
