@@ -19,7 +19,7 @@ from offload.store.base import Beat, Store
 from offload.store.sqlite import SQLiteStore
 from offload.testing import ManualClock
 from offload.worker.completer import Completer
-from offload.worker.janitor import Janitor, take_over
+from offload.worker.janitor import MOST, Janitor, take_over
 from offload.worker.pace import Pace
 from offload.worker.progress import Progress
 from offload.worker.runs import Runs
@@ -142,6 +142,17 @@ class TestLateness:
             [job] = await stores[0].get(["a"])
             assert job is not None
             assert job.state is state
+
+    async def test_a_janitor_that_may_judge_no_longer_does_not_look_again(
+        self, stores: list[SQLiteStore]
+    ) -> None:
+        """Its first look's ends may have waited until everybody seemed to be silent."""
+        await claimed(stores[0], *(f"j{n}" for n in range(MOST + 1)))
+        answers = iter([True, False])
+        janitor = Janitor(stores[0], lambda: next(answers), None)
+        janitor.stopping.set()
+        await janitor.step()
+        assert (await stores[0].stats())[State.RUNNING] == 1
 
 
 async def beat(steward: Steward) -> None:
