@@ -1,5 +1,6 @@
 """Background work for FastAPI, from one line in a request handler to a fleet of machines."""
 
+from offload.client.locks import Lock
 from offload.core.errors import (
     Abort,
     ArgumentError,
@@ -17,11 +18,13 @@ from offload.core.errors import (
     JobTimeout,
     LeaseLost,
     LimitExceeded,
+    LockLost,
     NoCurrentJob,
     OffloadError,
     PayloadError,
     PayloadTooLarge,
     Retry,
+    ScheduleNotFound,
     Snooze,
     StoreCorrupted,
     StoreError,
@@ -33,6 +36,7 @@ from offload.core.errors import (
 )
 from offload.core.unique import Unique
 from offload.queue import Queue
+from offload.queue.schedule_info import ScheduleInfo
 from offload.tasks.canvas import chain, chord, group
 from offload.tasks.context import JobContext, current_job
 from offload.tasks.group import JobGroup
@@ -65,12 +69,16 @@ __all__ = [
     "LeaseLost",
     "LimitExceeded",
     "Limits",
+    "Lock",
+    "LockLost",
     "NoCurrentJob",
     "OffloadError",
     "PayloadError",
     "PayloadTooLarge",
     "Queue",
     "Retry",
+    "ScheduleInfo",
+    "ScheduleNotFound",
     "Snooze",
     "StoreCorrupted",
     "StoreError",

@@ -98,7 +98,7 @@ class TestLateness:
     @pytest.fixture
     async def steward(self, stores: list[SQLiteStore], now: list[float]) -> Steward:
         assert now
-        steward = Steward(stores[0], BEAT, 5.0, Runs(1), {})
+        steward = Steward(stores[0], BEAT, 5.0, Runs(), {})
         await beat(steward)
         return steward
 
@@ -164,7 +164,7 @@ async def beat(steward: Steward) -> None:
 async def test_a_claim_whose_answer_was_lost_is_given_back(stores: list[SQLiteStore]) -> None:
     """The store says that we hold it, and we know of nothing: twice, to be sure."""
     await claimed(stores[0], "a", worker="me")
-    steward = Steward(stores[0], BEAT, 5.0, Runs(1), {})
+    steward = Steward(stores[0], BEAT, 5.0, Runs(), {})
     await beat(steward)
     [job] = await stores[0].get(["a"])
     assert job is not None
@@ -229,7 +229,7 @@ async def test_an_outcome_is_stored_before_the_worker_goes(
 
 def completer_of(store: Store, applied: list[str]) -> Completer:
     """Return one that notes which ends counted."""
-    return Completer(store, Runs(2), Pace(), Progress(store), lambda job, _: applied.append(job.id))
+    return Completer(store, Runs(), Pace(), Progress(store), lambda job, _: applied.append(job.id))
 
 
 async def test_what_the_store_refuses_is_dropped_and_counted(stores: list[SQLiteStore]) -> None:

@@ -1,8 +1,10 @@
 """Moments as people give them, in the integer Unix milliseconds that jobs carry."""
 
-from datetime import datetime
+from datetime import UTC, datetime, timedelta, tzinfo
 
 from offload.core.errors import ConfigurationError
+
+EPOCH = datetime.fromtimestamp(0, UTC)
 
 
 def instant(name: str, moment: object) -> int:
@@ -18,3 +20,8 @@ def instant(name: str, moment: object) -> int:
     if moment.tzinfo is None:
         raise ConfigurationError(f"{name}={moment!r} has no time zone: use datetime.now(tz=…)")
     return round(moment.timestamp() * 1000)
+
+
+def moment(instant: int, place: tzinfo | None = None) -> datetime:
+    """Return Unix milliseconds as a datetime in a time zone, UTC if none is given."""
+    return (EPOCH + timedelta(milliseconds=instant)).astimezone(place or UTC)

@@ -102,7 +102,9 @@ def edited(there: Schedule, edit: Edit) -> Schedule:
     """
     changes = {name: getattr(edit, name) for name in (field.name for field in fields(edit))}
     changes = {name: value for name, value in changes.items() if value is not None}
-    return replace(there, edited=there.edited or bool(changes.keys() - {"paused", "next_at"}), **changes)
+    return replace(
+        there, edited=there.edited or bool(changes.keys() - {"paused", "next_at"}), **changes
+    )
 
 
 def admitted(schedule: Schedule, fire: Fire, *, busy: bool) -> tuple[NewJob, ...]:

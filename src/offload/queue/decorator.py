@@ -3,6 +3,7 @@
 from collections.abc import Callable, Coroutine
 from typing import Any, ParamSpec, TypeVar, overload
 
+from offload.core.errors import TaskDefinitionError
 from offload.core.options import checked
 from offload.tasks.definition import TaskOptions
 from offload.tasks.ports import Jobs
@@ -42,7 +43,23 @@ class TaskDecorator:
     def __call__(self, function: Callable[P, R]) -> Task[P, R, R]: ...
 
     def __call__(self, function: Callable[..., Any]) -> Any:
-        """Make a task of `function` and register it."""
+        """Make a task of `function` and register it; a task of this queue stays what it is.
+
+        Raises:
+            TaskDefinitionError: a task cannot get other options, or another queue.
+        """
+        if isinstance(function, Task):
+            return self._kept(function)
         task: AnyTask = Task(function, self._jobs, name=self._name, **self._options)
         self._registry.add(task)
+        return task
+
+    def _kept(self, task: AnyTask) -> AnyTask:
+        if task.jobs is not self._jobs:
+            raise TaskDefinitionError(f"{task.name} is a task of another queue")
+        if self._options or self._name is not None:
+            raise TaskDefinitionError(
+                f"{task.name} is a task already: put @queue.periodic above @queue.task(…), "
+                "or give these options to @queue.periodic"
+            )
         return task

@@ -11,7 +11,9 @@ from offload.queue.decorator import TaskDecorator
 from offload.queue.enqueueing import Enqueueing
 from offload.queue.hooks import HookMethods
 from offload.queue.inspection import Inspection
+from offload.queue.locking import Locking
 from offload.queue.operating import Operating
+from offload.queue.scheduling import Scheduling
 from offload.queue.working import Working
 from offload.store.base import Store
 from offload.store.loop import IOLoop
@@ -26,7 +28,7 @@ R = TypeVar("R")
 DEFAULT_PATH = ".offload/offload.db"
 
 
-class Queue(Enqueueing, Inspection, Operating, Working, HookMethods):
+class Queue(Enqueueing, Inspection, Locking, Operating, Scheduling, Working, HookMethods):
     """Tasks and their jobs.
 
     Nothing is opened and no thread started until the first call that needs it. Every method

@@ -117,6 +117,16 @@ class JobHandle(Generic[R]):
         return self.job.run_at
 
     @property
+    def schedule(self) -> str | None:
+        """The name of the schedule that the job is of; None if it was enqueued otherwise."""
+        return self.job.schedule
+
+    @property
+    def tick(self) -> int | None:
+        """When the schedule wanted the job to run; None if nothing but a call did."""
+        return self.job.tick
+
+    @property
     def blocked_by(self) -> int:
         """How many jobs it still waits for."""
         return self.job.blockers

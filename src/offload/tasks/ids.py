@@ -3,6 +3,7 @@
 import secrets
 import threading
 import time
+from hashlib import blake2b
 from uuid import UUID
 
 _lock = threading.Lock()
@@ -20,6 +21,15 @@ def new_id() -> str:
         nanoseconds = time.time_ns()
         stamp = (nanoseconds // 1_000_000 << 12) | (nanoseconds % 1_000_000 * 4096 // 1_000_000)
         _last = stamp = max(stamp, _last + 1)
+    return _uuid7(stamp, secrets.randbits(62))
+
+
+def tick_id(schedule: str, tick: int) -> str:
+    """Return the id of the job for a tick: always the same, and sorted by when it was due."""
+    digest = int.from_bytes(blake2b(f"{tick}:{schedule}".encode(), digest_size=10).digest(), "big")
+    return _uuid7(tick << 12 | digest & 0xFFF, digest >> 18)
+
+
+def _uuid7(stamp: int, rest: int) -> str:
     high = (stamp >> 12 << 16) | 0x7000 | (stamp & 0xFFF)
-    low = 0b10 << 62 | secrets.randbits(62)
-    return str(UUID(int=high << 64 | low))
+    return str(UUID(int=high << 64 | 0b10 << 62 | rest))

@@ -4,7 +4,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from offload.core.errors import TaskDefinitionError, TaskNotRegistered
+from offload.core.schedule import Schedule
 from offload.tasks.hooks import Hooks
+from offload.tasks.periodic import Periodic
 from offload.tasks.task import Task
 
 AnyTask = Task[Any, Any, Any]
@@ -16,6 +18,8 @@ class Registry:
     def __init__(self) -> None:
         """Start empty."""
         self._tasks: dict[str, AnyTask] = {}
+        self.periodic: dict[str, Periodic] = {}
+        """The schedules that this program's code defines, by name."""
         self.hooks = Hooks()
 
     def __iter__(self) -> Iterator[AnyTask]:
@@ -35,6 +39,31 @@ class Registry:
             )
         self._tasks[task.name] = task
         task.hooks = self.hooks
+
+    def add_periodic(self, defined: Periodic) -> None:
+        """Note a schedule, and its task.
+
+        Raises:
+            TaskDefinitionError: another schedule has that name, or another task.
+        """
+        known = self.periodic.get(defined.name)
+        # A module that is imported again makes its tasks anew: only then both may be right.
+        if known is not None and (
+            known.task is defined.task or known.task.name != defined.task.name
+        ):
+            raise TaskDefinitionError(
+                f"two schedules are named {defined.name!r}: give one of them name=…"
+            )
+        self.add(defined.task)
+        self.periodic[defined.name] = defined
+
+    def fires(self, schedule: Schedule) -> bool:
+        """Whether ticks of a stored schedule fire here.
+
+        Its task must be known and, unless it was added or edited at run time, the code must
+        still define it: what was taken out of the code stops.
+        """
+        return schedule.task in self._tasks and (schedule.edited or schedule.name in self.periodic)
 
     def find(self, name: str) -> AnyTask | None:
         """Return the task of that name, None if there is none."""

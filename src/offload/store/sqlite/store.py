@@ -212,9 +212,7 @@ class SQLiteStore(Reading):
 
     async def delete_schedule(self, name: str) -> bool:
         """Delete the schedule's row."""
-        return await self._write(
-            lambda tx: scheduling.delete_schedule(tx, name)
-        )
+        return await self._write(lambda tx: scheduling.delete_schedule(tx, name))
 
     async def fire(self, fires: Sequence[Fire]) -> list[list[Job] | None]:
         """Enqueue the jobs of due ticks in one transaction."""
