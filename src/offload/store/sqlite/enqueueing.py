@@ -143,12 +143,12 @@ def _insert_dependent(tx: Transaction, new: NewJob, job: Job) -> None:
     parents = _read(tx, new.depends_on)
     blockers = len({parent.id for parent in parents if not parent.is_final})
     failed = [each for each in parents if each.is_final and each.state is not State.COMPLETE]
-    orphan = bool(failed) and new.on_parent_failure is OnParentFailure.CANCEL
-    results = [parent.result or b"null" for parent in parents]
-    payload = job.payload if blockers or orphan else fed(job.payload, new.inputs, results)
-    job = replace(job, blockers=blockers, payload=payload)
-    tx.execute(SQL["insert_job"], new_row(new, job))
+    stillborn = failed and new.on_parent_failure is OnParentFailure.CANCEL
+    if not blockers and not stillborn:
+        results = [parent.result or b"null" for parent in parents]
+        job = replace(job, payload=fed(job.payload, new.inputs, results))
+    tx.execute(SQL["insert_job"], new_row(new, replace(job, blockers=blockers)))
     places = [(place, job.id, parent.id) for place, parent in enumerate(parents)]
     tx.each(SQL["insert_dependency"], places)
-    if orphan:
+    if stillborn:
         tx.execute(SQL["stillborn"], (orphaned(failed[0]), job.id))
