@@ -357,7 +357,7 @@ class Histories(RuleBasedStateMachine):
                 self.pair.runner.run(store.parts(job_id, parts[skip].id, 2))
                 for store, parts in zip((self.pair.model, self.pair.files[0]), seen, strict=True)
             ]
-            assert numbered(rest[1]) == numbered(rest[0]) == numbered(seen[0])[skip + 1 :][:2]
+            assert numbered(rest[1]) == numbered(rest[0]) == numbered(seen[0][skip + 1 :][:2])
 
     # --- longer ways ---------------------------------------------------------------------------
     # Hypothesis leaves whole kinds of steps out of each history, and few histories would get far
