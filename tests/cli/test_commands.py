@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -28,7 +29,7 @@ queue = Queue(db_path="data/jobs.db")
 
 @queue.task
 def leave() -> None:
-    os.kill(os.getpid(), signal.SIGINT)
+    os.kill(os.getppid(), signal.SIGINT)
 """
 
 
@@ -65,7 +66,8 @@ def test_help_teaches(folder: Path) -> None:
     assert "info" in shown.stdout
     shown = offload(folder, "worker", "--help")
     assert shown.returncode == 0
-    for word in ("--app", "--concurrency", "--queues", "--grace", "--verbose", "SIGTERM"):
+    options = ("--app", "--processes", "--concurrency", "--queues", "--max-jobs", "--max-memory")
+    for word in (*options, "--grace", "--reload", "--verbose", "SIGTERM"):
         assert word in shown.stdout
     assert "offload worker --app app:queue --concurrency 8" in shown.stdout
 
@@ -185,3 +187,43 @@ def test_only_named_queues_are_served(folder: Path) -> None:
     assert done.returncode == 0
     stats = json.loads(offload(folder, "info", "-A", "shop:queue", "--json").stdout)["jobs"]
     assert (stats["pending"], stats["completed"]) == (1, 1)
+
+
+def test_reload_starts_the_worker_anew_when_the_code_changes(folder: Path) -> None:
+    """A syntax error only waits for the next change."""
+    command = [sys.executable, "-m", "offload", "worker", "-A", "shop:queue", "--reload"]
+    worker = subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, text=True)
+    assert worker.stderr is not None
+    log = worker.stderr
+    app = folder / "shop.py"
+    try:
+        heard_until(log, "is ready")
+        app.write_text(APP + "\nthis is no Python\n")
+        heard_until(log, "SyntaxError")
+        app.write_text(APP.replace("x + y", "x * y"))
+        heard_until(log, "is ready")
+        read = "print(shop.add.delay(2, 3).result(timeout=30))"
+        assert enqueue(folder, read) == "6"
+        worker.send_signal(signal.SIGINT)
+        rest = log.read()
+        assert worker.wait(30) == 0
+    finally:
+        worker.kill()
+        worker.wait()
+        log.close()
+    assert "Traceback" not in rest
+
+
+def heard_until(log: IO[str], word: str) -> None:
+    """Read the log up to a line with this word; pytest's own limit ends a vain wait."""
+    for line in log:
+        if word in line:
+            return
+    pytest.fail(f"the log ended without {word!r}")
+
+
+@pytest.mark.parametrize("size", ["0", "much", "-1MB", "1.5GB"])
+def test_a_wrong_size_is_named(folder: Path, size: str) -> None:
+    done = offload(folder, "worker", "-A", "shop:queue", f"--max-memory={size}")
+    assert done.returncode == 2
+    assert "512MB" in done.stderr

@@ -9,11 +9,12 @@ import pytest
 
 PUBLIC = {
     "offload": """
-        Abort ArgumentError CancelRequested ConfigurationError JobCancelled JobContext JobDead
-        JobError JobEvent JobFailed JobHandle JobNotFound JobTimeout LeaseLost LimitExceeded Limits
+        Abort ArgumentError CancelRequested ConfigurationError DependencyError DuplicateJob
+        JobCancelled JobContext JobDead JobError JobEvent JobFailed JobGroup JobHandle
+        JobNotEnded JobNotFound JobPart JobPurged JobTimeout LeaseLost LimitExceeded Limits
         NoCurrentJob OffloadError PayloadError PayloadTooLarge Queue Retry Snooze StoreCorrupted
         StoreError StoreFull StoreRefused StoreUnavailable Task TaskDefinitionError
-        TaskNotRegistered current_job
+        TaskNotRegistered Unique chain chord current_job group
     """,
     "offload.fastapi": """
         CancelResponse DeadLetterResponse JobErrorResponse JobResponse JobResultResponse
@@ -26,18 +27,27 @@ PUBLIC = {
 
 METHODS = {
     "Queue": """
-        acancel_job acancel_running_job aclose adead_letters aenqueue aenqueue_many
-        aget_job ajob_errors alist_jobs aopen apurge_completed apurge_dead aretry_dead
-        arun_worker astats awatch aworkers cancel_job cancel_running_job close dead_letters
-        enqueue enqueue_many get_job job_errors list_jobs list_workers purge_completed
-        purge_dead retry_dead run_worker stats task
+        acancel_job acancel_running_job aclose adead_letters aenqueue aenqueue_many aget_job
+        ajob_errors ajob_logs ajob_metrics ajob_parts alist_jobs alist_workers ametrics aopen
+        apause apaused_queues apurge apurge_completed apurge_dead aqueues areplay
+        areplay_history aresume aretry_all_dead aretry_dead aretry_dead_many arun_worker astats
+        awatch cancel_job cancel_running_job close dead_letters enqueue enqueue_many get_job
+        job_errors job_logs job_metrics job_parts list_jobs list_workers metrics middleware
+        on_cancel on_failure on_retry on_start on_success pause paused_queues purge
+        purge_completed purge_dead queues replay replay_history resume retry_all_dead
+        retry_dead retry_dead_many run_worker stats task
     """,
     "Task": """
-        aapply_async adelay amap apply_async delay map new_job new_jobs
+        aapply_async adelay amap apply_async batch_draft delay draft map new_job new_jobs s si
     """,
     "JobHandle": """
-        acancel arefresh aresult awatch cancel created_at error finished_at id metadata
-        progress queue_name refresh result started_at status task_name version
+        acancel aerrors afamily alogs ametrics aparts arefresh arepeats areplay aresult astream
+        awatch blocked_by cancel created_at data error errors family finished_at id logs
+        message metadata metrics origin parts progress queue_name refresh repeats replay result
+        run_at started_at status stream tags task_name updated version
+    """,
+    "JobGroup": """
+        acancel arefresh aresult cancel count index refresh result status
     """,
     "JobContext": """
         ask_to_stop begin check_cancelled elapsed fencing_token id idempotency_key log metadata
@@ -45,10 +55,8 @@ METHODS = {
     """,
 }
 
-# A twin that has another name than its brother with an `a` before it.
-OTHER_TWINS = {"list_workers": "aworkers"}
 # These touch no store, or have no meaning for the other side.
-SINGLE = {"task", "awatch", "aopen"}
+SINGLE = {"task", "awatch", "aopen", "middleware"}
 
 
 @pytest.mark.parametrize("module", PUBLIC)
@@ -62,13 +70,24 @@ def test_the_names_are_these_and_no_others(module: str) -> None:
 @pytest.mark.parametrize("name", METHODS)
 def test_the_methods_are_these_and_no_others(name: str) -> None:
     found = getattr(importlib.import_module("offload"), name)
-    assert sorted(method for method in vars(found) if method[0] != "_") == METHODS[name].split()
+    assert [method for method in dir(found) if method[0] != "_"] == METHODS[name].split()
 
 
 def test_every_method_that_touches_the_store_has_its_twin() -> None:
-    names = set(METHODS["Queue"].split()) - SINGLE
-    plain = {name for name in names if f"a{name}" in names or name in OTHER_TWINS}
-    assert names - plain == {OTHER_TWINS.get(name, f"a{name}") for name in plain}
+    names = {name for name in METHODS["Queue"].split() if not name.startswith("on_")} - SINGLE
+    plain = {name for name in names if f"a{name}" in names}
+    assert names - plain == {f"a{name}" for name in plain}
+
+
+@pytest.mark.parametrize("name", ["Queue", "Task", "JobHandle", "JobGroup"])
+def test_twins_take_the_same_arguments(name: str) -> None:
+    found = getattr(importlib.import_module("offload"), name)
+    for twin in METHODS[name].split():
+        if f"a{twin}" in METHODS[name].split() and twin != "close":
+            plain, real = getattr(found, twin), getattr(found, f"a{twin}")
+            assert not inspect.iscoroutinefunction(plain)
+            parameters = [list(inspect.signature(f).parameters) for f in (plain, real)]
+            assert parameters[0] == parameters[1] or twin == "run_worker"
 
 
 def documented() -> Iterator[Any]:

@@ -250,3 +250,21 @@ def test_every_life_ends(retries: int, fates: list[Outcome], draw: float) -> Non
         starts += 1
         job = replace(job, attempt=job.attempt + 1, crashes=job.crashes + finish.crashed)
     assert starts <= retries + 1
+
+
+@pytest.mark.parametrize(
+    "outcome",
+    [
+        Returned(b"1"),
+        Raised(BOOM),
+        Raised(BOOM, retryable=False),
+        Stopped(),
+        Released(2.0),
+        Lapsed("gone"),
+    ],
+)
+def test_what_a_run_took_goes_with_every_end_and_decides_nothing(outcome: Outcome) -> None:
+    bare = decide(running(), outcome, half)
+    assert (bare.ran, bare.memory) == (None, None)
+    told = decide(running(), outcome, half, ran=1.5, memory=7)
+    assert told == replace(bare, ran=1.5, memory=7)

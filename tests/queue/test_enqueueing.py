@@ -127,11 +127,13 @@ LISTS = ["kwargs_list", "delay_list", "unique_keys", "metadata_list", "expires_l
 
 @pytest.mark.parametrize("name", LISTS)
 def test_lists_of_another_length_are_refused(queue: Queue, work: Any, name: str) -> None:
+    wrong: list[Any]
     for wrong in ([], [None]):
+        said: dict[str, Any] = {name: wrong}
         with pytest.raises(
             ConfigurationError, match=f"args_list has 2 entries, {name} {len(wrong)}"
         ):
-            queue.enqueue_many("work", [(), ()], **{name: wrong})
+            queue.enqueue_many("work", [(), ()], **said)
     assert queue.list_jobs() == []
 
 
@@ -179,10 +181,9 @@ def test_arguments_may_have_the_names_of_our_own_parameters(queue: Queue) -> Non
     [
         ({"job_id": ""}, "job_id='': must be a name"),
         ({"job_id": 7}, "job_id=7"),
-        ({"job_id": "a\ud800"}, "job_id=.*printable"),
-        ({"job_id": "a\0"}, "job_id=.*printable"),
-        ({"queue": "\n"}, "queue=.*printable"),
-        ({"unique_key": "\ud800"}, "unique_key=.*printable"),
+        ({"job_id": "a\ud800"}, "job_id=.*valid text"),
+        ({"job_id": "a\0"}, "job_id=.*valid text"),
+        ({"unique_key": "\ud800"}, "unique_key=.*valid text"),
         ({"tags": "red"}, "tags='red': must be a list of names"),
         ({"tags": [1]}, r"tags=\[1\]"),
         ({"tags": [""]}, "tags="),

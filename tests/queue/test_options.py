@@ -321,13 +321,14 @@ def test_a_queue_that_makes_no_sense_is_refused(wrong: dict[str, Any]) -> None:
 
 
 def test_an_unknown_option_is_named_with_the_known_ones(queue: Queue) -> None:
-    for name, call in [
-        ("max_retrys", lambda: queue.task(max_retrys=3)),  # type: ignore[call-overload]
-        ("max_retrys", lambda: defined(queue).apply_async([1], max_retrys=3)),
-        ("max_retrys", lambda: defined(queue).map([], max_retrys=3)),
-        ("max_retrys", lambda: Queue(max_retrys=3)),  # type: ignore[call-arg]
-    ]:
-        with pytest.raises(ConfigurationError, match=f"'{name}'; there are: .*max_retries"):
+    calls: list[Callable[[], object]] = [
+        lambda: queue.task(max_retrys=3),  # type: ignore[call-overload]
+        lambda: defined(queue).apply_async([1], max_retrys=3),
+        lambda: defined(queue).map([], max_retrys=3),
+        lambda: Queue(max_retrys=3),  # type: ignore[call-arg]
+    ]
+    for call in calls:
+        with pytest.raises(ConfigurationError, match=r"'max_retrys'; there are: .*max_retries"):
             call()
 
 
@@ -339,8 +340,9 @@ def test_what_only_a_task_can_say_is_no_option_of_a_call(queue: Queue, option: s
 
 @pytest.mark.parametrize("weak", ["retry_backoff", "max_retry_delay"])
 def test_a_list_of_delays_and_a_backoff_at_once_are_refused(queue: Queue, weak: str) -> None:
+    said: dict[str, Any] = {"retry_delays": [1], weak: 2}
     with pytest.raises(ConfigurationError, match="leave out retry_backoff="):
-        queue.task(retry_delays=[1], **{weak: 2})  # type: ignore[arg-type]
+        queue.task(**said)
 
 
 @pytest.mark.parametrize(

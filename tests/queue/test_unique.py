@@ -62,7 +62,7 @@ def test_a_function_gives_the_key_itself(queue: Queue) -> None:
     task = made(queue, Unique(key=lambda user, **_: f"user-{user}"))
     assert key(task, 7, "a") == "user-7"
     assert key(made(queue, Unique(key=lambda text, **_: text), name="b"), 7) == "hi"
-    for wrong in (None, "", 1.5, b"k", True):
+    for wrong in (None, "", 1.5, b"k", True, "\ud800"):
         task = made(queue, Unique(key=lambda wrong=wrong, **_: wrong), name=f"c{wrong!r}")
         with pytest.raises(ConfigurationError, match="must be a text or a whole number"):
             task.delay(1)
@@ -251,10 +251,10 @@ def test_limits_are_shared_by_key(queue: Queue) -> None:
 def test_a_key_cannot_be_made_of_what_is_not_there_yet(
     queue: Queue, options: dict[str, Any]
 ) -> None:
-    @queue.task(**options)
-    def work(x: int, y: int = 0) -> int:
+    def function(x: int, y: int = 0) -> int:
         return x + y
 
+    work = queue.task(**options)(function)
     with pytest.raises(ConfigurationError, match=r"comes from the job before.*use \.si\(\)"):
         chain(work.si(1).set(unique=False), work.s()).delay()
     assert queue.list_jobs() == []

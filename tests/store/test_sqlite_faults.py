@@ -8,13 +8,14 @@ import sqlite3
 import tempfile
 import threading
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import apsw
 import pytest
 
 from offload.core.errors import (
+    DuplicateJob,
     OffloadError,
     StoreCorrupted,
     StoreError,
@@ -23,8 +24,21 @@ from offload.core.errors import (
 )
 from offload.core.records import Finish
 from offload.core.states import Move, State
+from offload.core.unique import OnConflict, UniqueKey
 from offload.store.sqlite import SQLiteStore, connection, ticket
-from offload.testing.conformance.steps import WORKER, end, new, put, read, run, soon, take
+from offload.testing import ManualClock
+from offload.testing.conformance.steps import (
+    WORKER,
+    beat,
+    end,
+    lapsed,
+    new,
+    put,
+    read,
+    run,
+    soon,
+    take,
+)
 from tests.store.test_sqlite_file import child, heard, opened, sound, told
 
 
@@ -248,6 +262,34 @@ class TestLocked:
             assert [job.id for job in await take(store, 5)] == ["b"]
         assert sound(path)
 
+    async def test_what_a_transaction_has_read_stays_so_until_it_writes(
+        self, path: Path, locked: apsw.Connection
+    ) -> None:
+        """A neighbour waits meanwhile, and does not undo it."""
+        async with opened(path) as store:
+            await put(store, "a")
+        with closing(connection.connect(path, "FULL")) as ours:
+            with connection.immediate(ours):
+                [(count,)] = ours.execute("SELECT count(*) FROM jobs").fetchall()
+                with pytest.raises(apsw.BusyError):
+                    locked.execute("DELETE FROM jobs")
+                ours.execute("UPDATE jobs SET priority = ?", (count,))
+            assert ours.execute("SELECT priority FROM jobs").get == 1
+
+    async def test_a_beat_counts_from_its_own_turn(self, path: Path, clock: ManualClock) -> None:
+        """A worker that could not write for a lease, as nobody could, was not silent."""
+        neighbour = apsw.Connection(str(path))
+        async with opened(path, clock) as store:
+            await run(store, "a")
+            neighbour.execute("BEGIN IMMEDIATE")
+            beating = asyncio.create_task(beat(store, lease=30))
+            await asyncio.sleep(0)  # it has been handed over, and waits
+            clock.advance(31)
+            neighbour.execute("ROLLBACK")
+            await beating
+            assert await lapsed(store) == set()
+        neighbour.close()
+
     async def test_a_turn_that_came_too_late_is_given_back(
         self, path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -271,11 +313,52 @@ class TestLocked:
 class TestNeighbours:
     """Calls that share a transaction share nothing else."""
 
+    @pytest.fixture
+    def commits(self) -> Iterator[list[int]]:
+        """Grow by one with each commit of a connection that is opened from here on."""
+        seen: list[int] = []
+
+        def look() -> bool:
+            seen.append(1)
+            return False
+
+        def hook(connection: apsw.Connection) -> None:
+            connection.set_commit_hook(look, id="commits")
+
+        apsw.connection_hooks.append(hook)
+        yield seen
+        apsw.connection_hooks.remove(hook)
+
+    @pytest.fixture
+    async def store(self, path: Path, commits: list[int]) -> AsyncIterator[SQLiteStore]:
+        async with opened(path) as store:
+            commits.clear()
+            yield store
+
     async def test_a_job_that_cannot_be_stored_fails_alone(self, store: SQLiteStore) -> None:
         calls = [put(store, f"j{n}", task="\udc80" if n == 20 else "t") for n in range(40)]
         answers = await asyncio.gather(*calls, return_exceptions=True)
         assert [n for n, each in enumerate(answers) if isinstance(each, Exception)] == [20]
         assert (await store.stats())[State.PENDING] == 39
+
+    async def test_a_refusal_costs_its_neighbours_no_commit_of_their_own(
+        self, path: Path, store: SQLiteStore, commits: list[int]
+    ) -> None:
+        await put(store, "holder", unique=UniqueKey("k"))
+        rejecting = UniqueKey("k", on_conflict=OnConflict.REJECT)
+        commits.clear()
+        neighbour = apsw.Connection(str(path))
+        neighbour.execute("BEGIN IMMEDIATE")
+        calls = [asyncio.create_task(put(store, f"j{n}")) for n in range(20)]
+        refused = asyncio.create_task(store.enqueue([new("a"), new("b", unique=rejecting)]))
+        await asyncio.sleep(0)  # all have begun; the first waits, the others pile up behind it
+        neighbour.execute("ROLLBACK")
+        neighbour.close()
+        await asyncio.gather(*calls)
+        with pytest.raises(DuplicateJob):
+            await refused
+        assert (await store.stats())[State.PENDING] == 21
+        assert len(commits) <= 3
 
     async def test_an_end_that_cannot_be_stored_fails_alone(self, store: SQLiteStore) -> None:
         await put(store, "a", "b", "c")

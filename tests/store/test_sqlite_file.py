@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+import threading
 from asyncio.subprocess import PIPE, Process
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
@@ -22,6 +23,7 @@ from offload.testing import ManualClock
 from offload.testing.conformance.steps import (
     FAR,
     MOVES,
+    PATIENCE,
     beat,
     end,
     ended,
@@ -373,6 +375,32 @@ class TestVisibility:
         assert [rows for _, rows in glimpses if rows] == []
         # There was something to see, and between any two ends somebody looked.
         assert {count for count, _ in glimpses} >= {*range(10), 29}
+
+    async def test_nobody_is_answered_before_the_commit(self, path: Path) -> None:
+        """What is acknowledged survives a crash at any moment after it, so also at once."""
+        loop = asyncio.get_running_loop()
+        calls: list[asyncio.Task[object]] = []
+        answered: list[bool] = []
+
+        def look() -> bool:
+            for _ in calls * 3:  # so often the loop must turn for an answer to arrive
+                turn = threading.Event()
+                loop.call_soon_threadsafe(turn.set)
+                turn.wait(PATIENCE)
+            answered.extend(call.done() for call in calls)
+            return False
+
+        apsw.connection_hooks.append(lambda each: each.set_commit_hook(look, id="look"))
+        try:
+            async with opened(path) as store:
+                calls.append(asyncio.create_task(put(store, "a")))
+                await calls[0]
+                calls[:] = [asyncio.create_task(take(store))]
+                await calls[0]
+                calls.clear()
+        finally:
+            apsw.connection_hooks.pop()
+        assert answered == [False, False]
 
 
 IMPOSSIBLE = [

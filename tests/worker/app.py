@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import offload.worker.janitor
+import offload.worker.worker
 from offload import Abort, JobContext, JobTimeout, Limits, Queue, Retry, Snooze, current_job
 
 FOLDER = Path(os.environ["OFFLOAD_TEST_FOLDER"])
@@ -28,6 +29,20 @@ LEASE = float(os.environ.get("OFFLOAD_TEST_LEASE", "3600"))
 
 # A test that waits for a take-over waits for the lease, and not for the janitor's next round.
 offload.worker.janitor.EVERY = 0.2
+
+if "OFFLOAD_TEST_HARD" in os.environ:
+    offload.worker.worker.HARD_AFTER = float(os.environ["OFFLOAD_TEST_HARD"])
+
+match sys.argv[0].endswith("member.py") and os.environ.get("OFFLOAD_TEST_MEMBERS"):
+    case "broken":
+        raise ImportError("broken for members")
+    case "die twice":
+        with (FOLDER / "born").open("a+") as born:
+            born.write(".")
+            if born.tell() <= 2:
+                os._exit(5)
+
+MEMORY: list[bytes] = []
 
 queue = Queue(
     db_path=str(FOLDER / "jobs.db"),
@@ -110,12 +125,15 @@ def stumble() -> None:
 
 
 def hog() -> None:
-    """Keep the interpreter's lock in one call of C that does not end.
-
-    Not before the gate: a hog that begins while the worker writes keeps the store's lock too.
-    """
-    pass_gate()
+    """Keep the interpreter's lock in one call of C that does not end."""
+    say("started", os.getpid())
     re.match(r"(a+)+$", "a" * 64 + "b")
+
+
+def grow() -> int:
+    """Occupy memory for good."""
+    MEMORY.append(b"x" * 200_000_000)
+    return os.getpid()
 
 
 def tell_progress() -> str:
@@ -283,6 +301,7 @@ DEEDS: dict[str, Callable[[], Any]] = {
     "flood": lambda: sys.stdout.write("x" * 50_000_000),
     "wrapped": VARIABLE.get,
     "environment": lambda: dict(os.environ),
+    "grow": grow,
 }
 
 

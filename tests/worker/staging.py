@@ -87,6 +87,11 @@ class Stage:
         return found - {os.getpid()}
 
 
+def parent(pid: int) -> int:
+    """Return the parent of a process."""
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
 async def readable(fd: int) -> None:
     """Wait until there is something to read."""
     loop = asyncio.get_running_loop()
@@ -165,17 +170,29 @@ async def working(queue: Queue, *, grace: float = 10.0, **options: Any) -> Async
 
 
 @asynccontextmanager
-async def command(stage: Stage, *options: str, lease: float = 3600) -> AsyncIterator[Process]:
+async def command(
+    stage: Stage, *options: str, lease: float = 3600, **environment: str
+) -> AsyncIterator[Process]:
     """Run the real command on the application; nothing of it lives longer than the block."""
-    words = ["worker", "--app", "tests.worker.app:queue", *options]
+    words = ["-m", "offload", "worker", "--app", "tests.worker.app:queue", *options]
+    async with started(stage, *words, lease=lease, **environment) as process:
+        yield process
+
+
+@asynccontextmanager
+async def started(
+    stage: Stage, *words: str, lease: float = 3600, **environment: str
+) -> AsyncIterator[Process]:
+    """Run Python with these words; nothing of it lives longer than the block."""
     env = {
         **os.environ,
         "OFFLOAD_TEST_FOLDER": str(stage.folder),
         "OFFLOAD_TEST_LEASE": str(lease),
+        **environment,
     }
     with (stage.folder / "log").open("ab") as log:
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "offload", *words,
+            sys.executable, *words,
             cwd=ROOT, env=env, stdin=DEVNULL, stdout=log, stderr=log, start_new_session=True,
         )  # fmt: skip
     try:

@@ -119,7 +119,7 @@ async def test_two_queues_in_one_process_do_not_mix(tmp_path: Path) -> None:
         await queue.aclose()
 
 
-@pytest.mark.parametrize("executor", ["thread", "process"])
+@pytest.mark.parametrize("executor", ["async", "thread", "process"])
 async def test_progress_reaches_another_process(app: Any, stage: Stage, executor: str) -> None:
     task = app.TASKS[executor]
     async with command(stage):

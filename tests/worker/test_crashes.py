@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from offload import JobDead
-from tests.worker.staging import Stage, command, ends, gone, reached
+from tests.worker.staging import Stage, command, ends, gone, parent, reached, started
 
 LEASE = 2.0
 
@@ -16,17 +16,17 @@ async def test_a_killed_workers_job_waits_again_at_once(app: Any, stage: Stage) 
     """Its heart takes over, long before the lease of an hour is out; then it leaves, too."""
     async with command(stage) as process:
         job = await app.in_thread.aapply_async(["gate"], max_retries=1)
-        assert await stage.started() == process.pid
-        [heart] = stage.inhabitants("offload.worker.heart")
+        assert parent(await stage.started()) == process.pid
+        family = stage.inhabitants()
+        assert len(family) == 3  # with its heart and its member
         process.kill()
         await reached(app.queue, job.id, "pending")
-        await gone([heart])
-        assert not stage.inhabitants()
+        await gone(family)
     [error] = await app.queue.ajob_errors(job.id)
     assert (error.attempt, error.failure.type) == (1, "WorkerLost")
     assert "is gone" in error.failure.message
     async with command(stage) as process:
-        assert await stage.started() == process.pid
+        assert parent(await stage.started()) == process.pid
         stage.open_gate(2)
         assert await job.aresult(timeout=30) == "lease 2"
         process.terminate()
@@ -70,7 +70,7 @@ async def test_without_its_heart_the_lease_decides(app: Any, stage: Stage) -> No
         command(stage, "--queues", "other", lease=LEASE) as second,
     ):
         job = await app.in_thread.adelay("gate")
-        assert await stage.started() == first.pid
+        assert parent(await stage.started()) == first.pid
         await (await app.in_thread.aapply_async(["return"], queue="other")).aresult(timeout=30)
         hearts = stage.inhabitants("offload.worker.heart")
         [heart] = [pid for pid in hearts if parent(pid) == first.pid]
@@ -80,12 +80,6 @@ async def test_without_its_heart_the_lease_decides(app: Any, stage: Stage) -> No
             await job.aresult(timeout=30)
         second.terminate()
         assert await ends(second) == 0
-
-
-def parent(pid: int) -> int:
-    """Return the parent of a process."""
-    with open(f"/proc/{pid}/stat") as stat:  # noqa: PTH123 - no path of ours
-        return int(stat.read().rpartition(")")[2].split()[1])
 
 
 async def test_a_heart_that_dies_is_replaced(app: Any, stage: Stage) -> None:
@@ -109,10 +103,12 @@ async def test_a_frozen_worker_loses_its_job_and_its_late_report_is_refused(
 ) -> None:
     async with command(stage, lease=LEASE) as frozen:
         job = await app.in_thread.aapply_async(["gate"], max_retries=1)
-        assert await stage.started() == frozen.pid
+        late = await stage.started()
+        assert parent(late) == frozen.pid
         frozen.send_signal(signal.SIGSTOP)
         async with command(stage, lease=LEASE) as other:
-            assert await stage.started() == other.pid
+            successor = await stage.started()
+            assert parent(successor) == other.pid
             frozen.send_signal(signal.SIGCONT)
             stage.open_gate(1)
             # When it ends, it has said all that it had to say.
@@ -129,8 +125,8 @@ async def test_a_frozen_worker_loses_its_job_and_its_late_report_is_refused(
     # Both runs had their effect, and each says which lease it had it under.
     passed = [effect for effect in stage.effects if effect[0] == "passed"]
     assert [(effect[2], int(effect[3])) for effect in passed] == [
-        ("1", frozen.pid),
-        ("2", other.pid),
+        ("1", late),
+        ("2", successor),
     ]
 
 
@@ -144,12 +140,8 @@ async def test_a_task_that_hogs_its_process_keeps_its_lease(
         command(stage, "--queues", "other", lease=LEASE) as judge,
     ):
         job = await app.TASKS[executor].adelay(deed)
-        assert await stage.started() == process.pid
-        await reached(app.queue, job.id, "running")
-        if deed == "hog":
-            stage.open_gate()
-        others = await app.in_loop.aapply_async(["return"], queue="other", delay=3 * LEASE)
-        assert await others.aresult(timeout=30) == "done"
+        assert parent(await stage.started()) == process.pid
+        await others_go_on(app)
         stored = (await job.arefresh()).job
         assert (str(stored.state), stored.lease) == ("running", 1)
         if deed == "gate":
@@ -157,5 +149,34 @@ async def test_a_task_that_hogs_its_process_keeps_its_lease(
             assert await job.aresult(timeout=30) == "lease 1"
         process.kill()
         await reached(app.queue, job.id, "complete" if deed == "gate" else "dead")
+        judge.terminate()
+        assert await ends(judge) == 0
+
+
+async def others_go_on(app: Any) -> None:
+    """Have the other worker run jobs, and wait for one that is due after three leases."""
+    last = await app.in_loop.aapply_async(["return"], queue="other", delay=3 * LEASE)
+    while not last.job.is_final:
+        job = await app.in_loop.aapply_async(["return"], queue="other")
+        assert await job.aresult(timeout=30) == "done"
+        await last.arefresh()
+
+
+async def test_a_task_that_hogs_a_worker_without_a_crew_keeps_its_lease(
+    app: Any, stage: Stage
+) -> None:
+    """Its heart beats for it."""
+    program = "from tests.worker.app import queue; queue.run_worker(queues=['default'])"
+    async with (
+        started(stage, "-c", program, lease=LEASE) as process,
+        command(stage, "--queues", "other", lease=LEASE) as judge,
+    ):
+        job = await app.in_loop.adelay("gate")
+        assert await stage.started() == process.pid
+        await others_go_on(app)
+        stored = (await job.arefresh()).job
+        assert (str(stored.state), stored.lease) == ("running", 1)
+        stage.open_gate()
+        assert await job.aresult(timeout=30) == "lease 1"
         judge.terminate()
         assert await ends(judge) == 0

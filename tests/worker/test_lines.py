@@ -92,15 +92,13 @@ def test_a_line_that_was_not_full_says_nothing() -> None:
     assert pace.ahead == 2
 
 
-def test_the_pace_halves_when_a_line_takes_long_and_starts_over_when_it_is_cut() -> None:
+def test_the_pace_halves_when_a_line_takes_long_and_may_start_over() -> None:
     pace = Pace()
     for _ in range(4):
         pace.note(line(pace.ahead), SHORT / 2)
     pace.note(line(pace.ahead), LONG * 2)
     assert pace.ahead == 8
-    cut = line(8)
-    cut.cut()
-    pace.note(cut, SHORT / 2)
+    pace.slow_down()
     assert pace.ahead == 1
 
 

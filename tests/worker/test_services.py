@@ -19,7 +19,7 @@ from offload.store.base import Beat, Store
 from offload.store.sqlite import SQLiteStore
 from offload.testing import ManualClock
 from offload.worker.completer import Completer
-from offload.worker.janitor import Janitor, take_over
+from offload.worker.janitor import MOST, Janitor, take_over
 from offload.worker.pace import Pace
 from offload.worker.progress import Progress
 from offload.worker.runs import Runs
@@ -98,14 +98,17 @@ class TestLateness:
     @pytest.fixture
     async def steward(self, stores: list[SQLiteStore], now: list[float]) -> Steward:
         assert now
-        steward = Steward(stores[0], BEAT, 5.0, Runs(1), {})
+        steward = Steward(stores[0], BEAT, 5.0, Runs(), {})
         await beat(steward)
         return steward
 
-    async def test_a_process_in_time_may_judge(self, steward: Steward, now: list[float]) -> None:
-        for _ in range(20):
+    async def test_a_process_in_time_may_judge_after_its_first_lease(
+        self, steward: Steward, now: list[float]
+    ) -> None:
+        """Before, it cannot know whether others were kept from beating."""
+        for number in range(20):
             now[0] += 5
-            assert steward.may_judge
+            assert steward.may_judge == (number >= 5)
             await beat(steward)
         assert steward.may_judge
 
@@ -140,6 +143,17 @@ class TestLateness:
             assert job is not None
             assert job.state is state
 
+    async def test_a_janitor_that_may_judge_no_longer_does_not_look_again(
+        self, stores: list[SQLiteStore]
+    ) -> None:
+        """Its first look's ends may have waited until everybody seemed to be silent."""
+        await claimed(stores[0], *(f"j{n}" for n in range(MOST + 1)))
+        answers = iter([True, False])
+        janitor = Janitor(stores[0], lambda: next(answers), None)
+        janitor.stopping.set()
+        await janitor.step()
+        assert (await stores[0].stats())[State.RUNNING] == 1
+
 
 async def beat(steward: Steward) -> None:
     """Do one step of a steward, which would else rest until the next beat."""
@@ -150,7 +164,7 @@ async def beat(steward: Steward) -> None:
 async def test_a_claim_whose_answer_was_lost_is_given_back(stores: list[SQLiteStore]) -> None:
     """The store says that we hold it, and we know of nothing: twice, to be sure."""
     await claimed(stores[0], "a", worker="me")
-    steward = Steward(stores[0], BEAT, 5.0, Runs(1), {})
+    steward = Steward(stores[0], BEAT, 5.0, Runs(), {})
     await beat(steward)
     [job] = await stores[0].get(["a"])
     assert job is not None
@@ -215,7 +229,7 @@ async def test_an_outcome_is_stored_before_the_worker_goes(
 
 def completer_of(store: Store, applied: list[str]) -> Completer:
     """Return one that notes which ends counted."""
-    return Completer(store, Runs(2), Pace(), Progress(store), lambda job, _: applied.append(job.id))
+    return Completer(store, Runs(), Pace(), Progress(store), lambda job, _: applied.append(job.id))
 
 
 async def test_what_the_store_refuses_is_dropped_and_counted(stores: list[SQLiteStore]) -> None:

@@ -19,6 +19,9 @@ UNTYPED = (inspect.Parameter.empty, Any, object, Never, NoReturn)
 BARE = (dict, list, tuple, set, frozenset)
 SCALARS = (bool, float, int, str, NoneType)
 
+TAG = b'{"$'
+"""The start of an object whose first key has a dollar sign; in a string, the quote is escaped."""
+
 LONGEST_INT = 4300
 """The digits of an integer that the parser still reads."""
 
@@ -128,15 +131,14 @@ class Typed:
 
     def decode(self, raw: object) -> object:
         """Read and validate, by the names of fields: aliases may differ between the ways."""
-        if is_whole(raw):
+        text = to_json(raw)
+        if TAG in text:
+            # A whole value, or the result of a task that is annotated otherwise.
             return self._read(unpack(raw))
         try:
-            return self._validator.validate_json(to_json(raw), by_alias=False, by_name=True)
+            return self._validator.validate_json(text, by_alias=False, by_name=True)
         except ValidationError as error:
-            if not has_tags(raw):
-                raise misfit(error) from error
-        # The result of a task that is not annotated as this parameter is: it may hold tags.
-        return self._read(unpack(raw))
+            raise misfit(error) from error
 
     def _read(self, value: object) -> object:
         try:
@@ -196,9 +198,8 @@ class Plain(Typed):
 
 
 def _unmarked(text: bytes) -> bytes:
-    # An object whose first key starts with a dollar sign: a reader that does not know the
-    # annotation would take it for a tag. Inside a string the quote would have a backslash.
-    if b'{"$' in text:
+    # A reader that does not know the annotation would take it for a tag.
+    if TAG in text:
         raise Unfit("looks like a tag")
     return text
 

@@ -5,7 +5,7 @@ the shutdown path for attempts that it had to cut short.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from offload.core.job import Job
 from offload.core.records import Failure, Finish
@@ -58,11 +58,30 @@ class Released:
 Outcome = Returned | Raised | Stopped | Lapsed | Released
 
 
-def decide(job: Job, outcome: Outcome, rng: Callable[[], float]) -> Finish:
-    """Return how `job`, as it was claimed, ends; the store applies it only under the same lease."""
+def decide(
+    job: Job,
+    outcome: Outcome,
+    rng: Callable[[], float],
+    *,
+    ran: float | None = None,
+    memory: int | None = None,
+) -> Finish:
+    """Return how `job`, as it was claimed, ends; the store applies it only under the same lease.
+
+    `ran` and `memory` go with it; see `Finish`.
+    """
+    if isinstance(outcome, Returned):  # most jobs end so: one object, not two
+        return Finish(
+            job.id, job.lease, Move.COMPLETE, result=outcome.result, ran=ran, memory=memory
+        )
+    finish = _without_result(job, outcome, rng)
+    return finish if ran is None else replace(finish, ran=ran, memory=memory)
+
+
+def _without_result(
+    job: Job, outcome: Raised | Stopped | Lapsed | Released, rng: Callable[[], float]
+) -> Finish:
     match outcome:
-        case Returned(result):
-            return Finish(job.id, job.lease, Move.COMPLETE, result=result)
         case Stopped(reason):
             return _cancelled(job, reason)
         case Released(delay):

@@ -71,12 +71,14 @@ def _rate(value: object) -> bool:
 
 
 def _name(value: object) -> bool:
+    if not isinstance(value, str) or not value or "\0" in value:
+        return False
     # A lone surrogate, as of an odd file name, is no text that every store can keep.
-    return isinstance(value, str) and value != "" and value.isprintable()
+    return value == value.encode(errors="replace").decode()
 
 
 SECONDS = ("a number of seconds, 0 or more", _seconds)
-NAME = ("a name of printable characters", _name)
+NAME = ("a name: valid text, not empty", _name)
 ERRORS = ("an exception type or a list of them", lambda v: _error(v) or _list(v, _error))
 
 VALID: dict[str, tuple[str, Callable[[object], bool]]] = {

@@ -5,7 +5,6 @@ import contextlib
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from types import TracebackType
 
 from offload.core.errors import ConfigurationError
 from offload.store.base import Store
@@ -13,8 +12,6 @@ from offload.tasks.registry import Registry
 from offload.worker.worker import Worker, WorkerOptions
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
-FAREWELL = 0.5
-"""Seconds that coroutines have to end when their loop is closed."""
 
 
 class Running:
@@ -23,7 +20,7 @@ class Running:
     def __init__(
         self, registry: Registry, options: WorkerOptions, user_loop: asyncio.AbstractEventLoop
     ) -> None:
-        """Prepare a worker whose coroutines run on `user_loop`."""
+        """Prepare a worker whose coroutines run on `user_loop`, unless it has a crew."""
         self._registry = registry
         self._options = options
         self._user_loop = user_loop
@@ -33,7 +30,11 @@ class Running:
         self._asks = 0
 
     async def work(self, store: Store) -> None:
-        """Run the worker; this is called on the store's loop."""
+        """Run the worker; this is called on the store's loop.
+
+        Raises:
+            ConfigurationError: its crew could not import the application, so it has stopped.
+        """
         self._control = asyncio.get_running_loop()
         worker = Worker(store, self._registry, self._options, self._user_loop)
         await worker.run(self._stop, self._hurry)
@@ -69,36 +70,6 @@ class Running:
         self.ask_to_stop()
 
 
-class UserLoop:
-    """An event loop for async tasks, in a thread that nobody has to wait for."""
-
-    def __init__(self) -> None:
-        """Start nothing yet."""
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(
-            target=self._loop.run_forever, name="offload-user", daemon=True
-        )
-
-    def __enter__(self) -> asyncio.AbstractEventLoop:
-        """Start the loop."""
-        self._thread.start()
-        return self._loop
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Cancel what is left and stop the loop, unless a coroutine blocks it."""
-        ending = asyncio.run_coroutine_threadsafe(_end_tasks(), self._loop)
-        with contextlib.suppress(TimeoutError):
-            ending.result(2 * FAREWELL)
-            self._loop.call_soon_threadsafe(self._loop.stop)
-            self._thread.join()
-            self._loop.close()
-
-
 @contextlib.contextmanager
 def stop_signals(ask: Callable[[], None]) -> Iterator[None]:
     """Call `ask` on each SIGINT and SIGTERM while the running loop turns.
@@ -120,12 +91,3 @@ def stop_signals(ask: Callable[[], None]) -> Iterator[None]:
     finally:
         for number in SIGNALS:
             loop.remove_signal_handler(number)
-
-
-async def _end_tasks() -> None:
-    rest = asyncio.all_tasks() - {asyncio.current_task()}
-    for task in rest:
-        task.cancel()
-    if rest:
-        await asyncio.wait(rest, timeout=FAREWELL)
-    await asyncio.get_running_loop().shutdown_asyncgens()

@@ -3,11 +3,14 @@
 import asyncio
 from collections.abc import Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 
 from offload.core.errors import ConfigurationError
 from offload.queue.base import Base
-from offload.queue.running import Running, UserLoop, stop_signals
+from offload.queue.running import Running, stop_signals
 from offload.store.base import Store
+from offload.worker.crew import CrewOptions
+from offload.worker.userloop import UserLoop
 from offload.worker.worker import WorkerOptions
 
 
@@ -26,17 +29,20 @@ class Working(Base):
         concurrency: int | None = None,
         queues: Sequence[str] | None = None,
         grace: float = 30.0,
+        crew: CrewOptions | None = None,
     ) -> None:
         """Work in this process until Ctrl-C or SIGTERM, then finish what runs and return.
 
         Running jobs have `grace` seconds; what is left is given back without using an attempt.
         A second signal ends the grace. It returns in time whatever the tasks do: async tasks
-        run on a loop in another thread, and one that blocks it is left behind.
+        run on a loop in another thread, and one that blocks it is left behind. With `crew`,
+        which the command gives, functions run in processes of their own.
 
         Raises:
-            ConfigurationError: `queues` or `concurrency` make no sense.
+            ConfigurationError: `queues` or `concurrency` make no sense, or a process of the
+                crew could not import the application.
         """
-        options = self._worker_options(concurrency, queues, grace)
+        options = replace(self._worker_options(concurrency, queues, grace), crew=crew)
 
         async def waiting() -> None:
             with UserLoop() as loop:

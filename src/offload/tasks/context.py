@@ -22,6 +22,9 @@ DATA_LIMIT = 16 * 1024
 MOST_LINES = 10_000
 """Lines that are kept of one run: a log that never ends must not fill the store."""
 
+_MAKING = threading.Lock()
+"""Held while an event is made: few jobs ever wait for one, and each would cost them all."""
+
 
 class Reporter(Protocol):
     """Where the news of running jobs go."""
@@ -52,7 +55,7 @@ class JobContext:
         self._began: float | None = None
         self._lines = itertools.count(1)
         self._stop: Exception | None = None
-        self._stopped = threading.Event()
+        self._stopped: threading.Event | None = None
 
     @property
     def id(self) -> str:
@@ -184,7 +187,10 @@ class JobContext:
 
     def wait_stopped(self, seconds: float) -> bool:
         """Sleep up to `seconds`, less if the run is asked to stop; return whether it was."""
-        return self._stopped.wait(seconds)
+        with _MAKING:
+            stopped = self._stopped = self._stopped or threading.Event()
+        # Looked at after the event is there: whoever asks now, sets it.
+        return self._stop is not None or stopped.wait(seconds)
 
     def begin(self) -> None:
         """Let `elapsed` count from now; the worker's side of it."""
@@ -193,7 +199,9 @@ class JobContext:
     def ask_to_stop(self, reason: CancelRequested | JobTimeout | LeaseLost) -> None:
         """Make `check_cancelled` raise `reason`; the worker's side of it."""
         self._stop = reason
-        self._stopped.set()
+        with _MAKING:
+            if self._stopped is not None:
+                self._stopped.set()
 
 
 def _plain(extra: Mapping[str, object]) -> Mapping[str, object] | None:

@@ -3,10 +3,12 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from hashlib import sha256
+from typing import cast
 
 from offload.codec import Signature
 from offload.core.errors import ConfigurationError
 from offload.core.lane import Lane
+from offload.core.options import NAME
 from offload.core.unique import Unique, UniqueKey
 
 LONGEST = 100
@@ -37,9 +39,10 @@ class Call:
         """
         self._need_all(what)
         said = key(**self.arguments)
-        if isinstance(said, bool) or not isinstance(said, str | int) or said == "":
+        text = said if isinstance(said, bool) or not isinstance(said, int) else str(said)
+        if not NAME[1](text):
             raise ConfigurationError(f"{what}= gave {said!r}: it must be a text or a whole number")
-        return str(said)
+        return cast("str", text)
 
     def text(self, what: str, name: str) -> bytes:
         """Return the value of an argument as text.

@@ -17,12 +17,9 @@ import threading
 from types import FrameType
 from typing import Any, TextIO
 
-from offload.core.decide import Outcome, Raised, Released, Returned
+from offload.core.decide import Outcome, Raised, Returned
 from offload.core.errors import JobTimeout, LimitExceeded, TaskDefinitionError
-from offload.core.job import Job
 from offload.core.records import Report
-from offload.core.retry import RetryPolicy
-from offload.core.states import State
 from offload.tasks.context import enter
 from offload.tasks.registry import AnyTask
 from offload.tasks.task import Task
@@ -30,6 +27,7 @@ from offload.worker.confine import forget_peak, leave_network, limited, peak
 from offload.worker.processes import SOFT_TIMEOUT
 from offload.worker.report import to_wire
 from offload.worker.run import Run, failure_of
+from offload.worker.wire import job_of, told
 
 PR_SET_PDEATHSIG = 1
 INTERRUPTS = (SOFT_TIMEOUT, signal.SIGPROF)
@@ -68,7 +66,7 @@ def main() -> None:
     stream = socket.socket(fileno=int(sys.argv[1])).makefile("rw", encoding="utf-8", newline="\n")
     setup = json.loads(stream.readline())
     refusal = None if setup["network"] else _without_network()
-    _die_with_parent(parent)  # the kernel forgets this when it gives a process new rights
+    die_with_parent(parent)  # the kernel forgets this when it gives a process new rights
     sys.path[:] = setup["path"]
     pipe = Pipe(stream)
     for line in stream:
@@ -88,7 +86,8 @@ def _without_network() -> Outcome | None:
 def _outcome_of(order: dict[str, Any], pipe: Pipe, main_file: str | None) -> Outcome:
     try:
         task = _find(order["module"], order["qualname"], main_file)
-        return _execute(Run(_job(order), task, pipe, _unheard, _unheard), pipe)
+        job = job_of(order["job"], order["payload"].encode())
+        return _execute(Run(job, task, pipe, _unheard, _unheard), pipe)
     except BaseException as error:  # noqa: BLE001 - a module that cannot be imported, most often
         return Raised(failure_of(error))
 
@@ -98,16 +97,9 @@ def _unheard(*_: object) -> None:
 
 
 def _answer(outcome: Outcome) -> dict[str, Any]:
-    match outcome:
-        case Returned(result):
-            return {"result": result.decode()}
-        case Raised(failure, retryable, delay):
-            text = [failure.type, failure.message, failure.traceback]
-            return {"failure": text, "retryable": retryable, "delay": delay}
-        case Released(delay):
-            return {"released": delay}
-        case other:
-            return {"failure": ["WorkerError", repr(other), ""], "retryable": True, "delay": None}
+    if isinstance(outcome, Returned):
+        return {"result": outcome.result.decode()}
+    return told(outcome)
 
 
 def _execute(run: Run, pipe: Pipe) -> Outcome:
@@ -151,26 +143,7 @@ def _run_script(path: str) -> Any:
     return module
 
 
-def _job(order: dict[str, Any]) -> Job:
-    return Job(
-        id=order["id"],
-        task=order["task"],
-        queue=order["queue"],
-        state=State.RUNNING,
-        payload=order["payload"].encode(),
-        priority=0,
-        run_at=0,
-        created_at=0,
-        retry=RetryPolicy(),
-        attempt=order["attempt"],
-        lease=order["lease"],
-        timeout=order["timeout"],
-        metadata=order["metadata"],
-        tags=tuple(order["tags"]),
-    )
-
-
-def _die_with_parent(parent: int) -> None:
+def die_with_parent(parent: int) -> None:
     """Let the kernel kill this process when its worker dies, whatever the function is doing."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -6,10 +6,9 @@ import logging
 import random
 from collections import deque
 from collections.abc import Callable
-from dataclasses import replace
 from itertools import islice
 
-from offload.core.decide import Outcome, Raised, decide
+from offload.core.decide import Outcome, Raised, Released, decide
 from offload.core.errors import StoreError, StoreRefused
 from offload.core.job import Job
 from offload.core.records import Failure, Finish
@@ -77,7 +76,9 @@ class Completer(Service):
     async def _store_ended(self) -> None:
         batch = list(islice(self._ended, MOST))
         now = asyncio.get_running_loop().time()
-        for job, *_ in batch:
+        for job, outcome, *_ in batch:
+            if isinstance(outcome, Released):
+                self._pace.slow_down()
             line = self._runs.returned(job)
             if line is not None:
                 self._pace.note(line, now)
@@ -111,16 +112,18 @@ class Completer(Service):
 
 
 def _finish(job: Job, outcome: Outcome, ran: float | None, memory: int | None) -> Finish:
-    finish = decide(job, outcome, random.random)
-    return finish if ran is None else replace(finish, ran=ran, memory=memory)
+    return decide(job, outcome, random.random, ran=ran, memory=memory)
 
 
 def _refused(error: StoreRefused) -> Outcome:
     return Raised(Failure("StoreRefused", str(error)), retryable=False)
 
 
+_NONE = Failure("", "")
+
+
 def _tell(job: Job, finish: Finish) -> None:
-    failure = finish.failure or Failure("", "")
+    failure = finish.failure or _NONE
     match finish.move:
         case Move.RETRY:
             log.warning(

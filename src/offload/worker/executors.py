@@ -7,6 +7,7 @@ import asyncio
 import contextvars
 import queue
 import threading
+from collections.abc import Iterable
 from typing import Protocol
 
 from offload.tasks.context import enter
@@ -29,6 +30,9 @@ class Executor(Protocol):
 
     def abandon(self, run: Run) -> None:
         """Give up on a run that was stopped and still goes on; its end was reported already."""
+
+    def kin(self) -> Iterable[int]:
+        """Return the processes that must not outlive the worker."""
 
     async def close(self) -> None:
         """Let go of threads and processes."""
@@ -53,6 +57,10 @@ class AsyncExecutor:
     def abandon(self, run: Run) -> None:
         """Cancel once more; a coroutine that swallows its cancellation stays."""
         self.stop(run)
+
+    def kin(self) -> Iterable[int]:
+        """There are none."""
+        return ()
 
     async def close(self) -> None:
         """The user's loop is not ours to close."""
@@ -123,6 +131,10 @@ class ThreadExecutor:
                 self._running.remove(run)
                 self._threads -= 1
                 self._busy -= 1
+
+    def kin(self) -> Iterable[int]:
+        """There are none."""
+        return ()
 
     async def close(self) -> None:
         """Let idle threads go; daemon threads hold no exit up."""

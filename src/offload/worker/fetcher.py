@@ -38,7 +38,7 @@ class Fetcher(Service):
     async def step(self) -> None:
         """Claim once; if that took all there was, wait for news or for the next due job."""
         await self.unless_stopping(self._runs.room())
-        if self.stopping.is_set():
+        if self.stopping.is_set() or not self._runs.free:
             return
         cursor = self._store.cursor(Channel.READY)
         asked = self._runs.free * self._pace.ahead

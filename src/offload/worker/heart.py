@@ -7,18 +7,19 @@ not wait for a lease to run out.
 """
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
 from offload.core.errors import StoreError, StoreUnavailable
 from offload.store.base import Beat, Store
 from offload.store.open import open_store
 from offload.worker.janitor import take_over
+from offload.worker.proc import is_stopped
 
 
 class Heart:
@@ -30,6 +31,7 @@ class Heart:
         self._beat = beat
         self._interval = interval
         self._heard = time.monotonic()
+        self._kin: list[int] = []
 
     async def run(self, pipe: asyncio.StreamReader) -> None:
         """Beat until the worker is gone, then take over what it left."""
@@ -38,6 +40,7 @@ class Heart:
         await self._gone(pipe)
         beating.cancel()
         await asyncio.gather(beating, return_exceptions=True)
+        self._end_kin()
         await self._store.retire(self._beat.worker)
         await take_over(self._store, self._beat.worker)
         await self._store.close()
@@ -59,13 +62,20 @@ class Heart:
         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
 
     async def _listen(self, pipe: asyncio.StreamReader) -> None:
-        while await pipe.readline():
+        while line := await pipe.readline():
             self._heard = time.monotonic()
+            self._kin = [int(pid) for pid in line.split()]
+
+    def _end_kin(self) -> None:
+        """Kill what the worker's processes have started: the kernel kills only those."""
+        for pid in self._kin:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(pid, signal.SIGKILL)
 
     async def _keep_beating(self) -> None:
         while True:
             # A worker that somebody has stopped must not look alive for ever.
-            if not _is_stopped(self._beat.pid):
+            if not is_stopped(self._beat.pid):
                 try:
                     await self._store.heartbeat(self._beat)
                 except StoreUnavailable:
@@ -83,11 +93,6 @@ class Heart:
         if time.monotonic() - self._heard > self._beat.lease:
             print("offload: the worker hangs and blocks the store: killed", file=sys.stderr)  # noqa: T201
             os.kill(self._beat.pid, signal.SIGKILL)
-
-
-def _is_stopped(pid: int) -> bool:
-    stat = Path(f"/proc/{pid}/stat")
-    return stat.exists() and stat.read_text().rpartition(")")[2].split()[0] == "T"
 
 
 def heart_of(order: dict[str, Any]) -> Heart:

@@ -17,15 +17,22 @@ RETENTION_EVERY = 60.0
 MOST = 100
 
 
-async def take_over(store: Store, worker: str | None = None) -> None:
+async def take_over(
+    store: Store, worker: str | None = None, may_judge: Callable[[], bool] = lambda: True
+) -> None:
     """Decide what becomes of the jobs of dead workers, or of one that is known to be dead.
+
+    `may_judge` is asked before each look: what was decided at the last one may have had to wait
+    for the store, and then everybody looks silent.
 
     It needs no lock and no leader: each end is stored under the *old* lease, so whoever comes
     second, another janitor or the worker itself, changes nothing.
     """
-    while lapses := [
-        lapse for lapse in await store.lapsed(MOST) if worker in (None, lapse.job.worker)
-    ]:
+    while may_judge() and (
+        lapses := [
+            lapse for lapse in await store.lapsed(MOST) if worker in (None, lapse.job.worker)
+        ]
+    ):
         finishes = [decide(lapse.job, Lapsed(lapse.reason), random.random) for lapse in lapses]
         applied = await store.finish(finishes)
         for lapse, was_applied in zip(lapses, applied, strict=True):
@@ -48,8 +55,7 @@ class Janitor(Service):
 
     async def step(self) -> None:
         """Take over, once a minute also prune, then rest with jitter."""
-        if self._may_judge():
-            await take_over(self._store)
+        await take_over(self._store, may_judge=self._may_judge)
         if time.monotonic() - self._swept >= RETENTION_EVERY:
             self._swept = time.monotonic()
             await self._sweep()

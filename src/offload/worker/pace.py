@@ -17,15 +17,13 @@ class Pace:
         self.ahead = 1
 
     def slow_down(self) -> None:
-        """Start over: more was claimed than could start."""
+        """Start over: more was claimed than could start in time."""
         self.ahead = 1
 
     def note(self, line: Line, now: float) -> None:
         """Learn from a line that has ended; `now` is of the clock of its beginning."""
         seconds = now - line.began
-        if line.was_cut:
-            self.slow_down()
-        elif seconds > LONG:
+        if seconds > LONG:
             self.ahead = max(1, self.ahead // 2)
         elif seconds < SHORT and len(line.runs) >= self.ahead:
             self.ahead = min(MOST, self.ahead * 2)

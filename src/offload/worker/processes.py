@@ -7,21 +7,23 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from typing import Any
 
-from offload.core.decide import Lapsed, Outcome, Raised, Released, Returned
-from offload.core.records import Failure, Report
+from offload.core.decide import Lapsed, Outcome, Raised, Returned
+from offload.core.records import Report
 from offload.tasks.limits import Limits
 from offload.worker.confine import environment, why_killed
 from offload.worker.report import from_wire
 from offload.worker.run import Run, Stop, failure_of
+from offload.worker.wire import heard, row_of
 
 SOFT_TIMEOUT = signal.SIGUSR1
-LINE_LIMIT = 16 * 1024 * 1024
+BUFFER = 128 * 1024
+"""Bytes that are read ahead of what we take; beyond, the process has to wait."""
 
 
-Relay = Callable[[Report], Awaitable[None]]
+Relay = Callable[[Report], Coroutine[Any, Any, None]]
 
 
 class ChildDied(Exception):
@@ -46,6 +48,7 @@ class Child:
         limits: Limits | None,
     ) -> None:
         """Use `spawn`."""
+        self.pid = process.pid
         self.limits = limits
         self._process = process
         self._reader = reader
@@ -61,7 +64,7 @@ class Child:
                 stdin=asyncio.subprocess.DEVNULL, pass_fds=[theirs.fileno()],
                 start_new_session=True, env=environment(limits),
             )  # fmt: skip
-        reader, writer = await asyncio.open_unix_connection(sock=ours, limit=LINE_LIMIT)
+        reader, writer = await asyncio.open_unix_connection(sock=ours, limit=BUFFER)
         child = cls(process, reader, writer, limits)
         network = limits is None or limits.network
         child._send({"path": sys.path, "main": _main_file(), "network": network})
@@ -78,15 +81,8 @@ class Child:
             {
                 "module": function.__module__,
                 "qualname": function.__qualname__,
-                "id": run.job.id,
-                "task": run.job.task,
-                "queue": run.job.queue,
+                "job": row_of(run.job),
                 "payload": run.job.payload.decode(),
-                "attempt": run.job.attempt,
-                "lease": run.job.lease,
-                "timeout": run.job.timeout,
-                "metadata": run.job.metadata,
-                "tags": run.job.tags,
             }
         )
         begun = False
@@ -113,7 +109,7 @@ class Child:
     def kill(self) -> None:
         """End the process and all that it started, even if it has ended itself."""
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
+            os.killpg(self.pid, signal.SIGKILL)
 
     async def close(self) -> None:
         """Kill the process and wait for its end."""
@@ -125,22 +121,29 @@ class Child:
         self._writer.write(json.dumps(message).encode() + b"\n")
 
     async def _receive(self) -> dict[str, Any]:
-        try:
-            line = await self._reader.readline()
-        except ConnectionError:
-            line = b""
-        if line.endswith(b"\n"):
-            message: dict[str, Any] = json.loads(line)
-            return message
-        raise ChildDied(await self._process.wait())
+        pieces: list[bytes] = []
+        while True:
+            try:
+                pieces.append(await self._reader.readuntil(b"\n"))
+            except asyncio.LimitOverrunError as overrun:
+                pieces.append(await self._reader.readexactly(overrun.consumed))
+            except (asyncio.IncompleteReadError, ConnectionError):
+                raise ChildDied(await self._process.wait()) from None
+            else:
+                message: dict[str, Any] = json.loads(b"".join(pieces))
+                return message
 
 
 class ProcessExecutor:
     """Keeps as many processes as ran at once; lives on the control loop."""
 
-    def __init__(self, relay: Relay) -> None:
-        """Start processes when they are first needed, and `relay` what functions say."""
+    def __init__(self, relay: Relay, kin_changed: Callable[[], None]) -> None:
+        """Start processes when they are first needed; `relay` what functions say.
+
+        `kin_changed` hears when there are other processes than before.
+        """
         self._relay = relay
+        self._kin_changed = kin_changed
         self._idle: list[Child] = []
         self._children: dict[Run, Child] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -166,6 +169,10 @@ class ProcessExecutor:
         child = self._children.get(run)
         if child is not None:
             child.kill()
+
+    def kin(self) -> Iterable[int]:
+        """Return the processes, at work or not."""
+        return [child.pid for child in (*self._children.values(), *self._idle)]
 
     async def close(self) -> None:
         """Kill all processes."""
@@ -211,6 +218,7 @@ class ProcessExecutor:
 
     async def _execute(self, run: Run, child: Child) -> Outcome:
         self._children[run] = child
+        self._kin_changed()
         try:
             if run.stop is not None:  # asked to stop while its process was starting
                 child.kill()
@@ -237,9 +245,7 @@ def _after_death(run: Run, death: ChildDied) -> Outcome:
 def _outcome(message: Mapping[str, Any]) -> Outcome:
     if "result" in message:
         return Returned(message["result"].encode())
-    if "released" in message:
-        return Released(message["released"])
-    return Raised(Failure(*message["failure"]), message["retryable"], message["delay"])
+    return heard(message)
 
 
 def _main_file() -> str | None:

@@ -7,12 +7,12 @@ among them. The heart (`heart.py`) shares nothing with the worker but a pipe.
 import asyncio
 import json
 import sys
+from collections.abc import Iterable
 from dataclasses import asdict
 
 from offload.store.base import Beat
 
 HEART = "offload.worker.heart"
-PING = b".\n"
 
 
 class Pulse:
@@ -22,6 +22,7 @@ class Pulse:
         """Beat for `beat.worker` on the store at `url`."""
         order = {"url": url, "interval": interval, "beat": asdict(beat)}
         self._order = json.dumps(order).encode() + b"\n"
+        self._kin = b"\n"
         self._process: asyncio.subprocess.Process | None = None
 
     async def start(self) -> None:
@@ -31,7 +32,7 @@ class Pulse:
             stdin=asyncio.subprocess.PIPE, start_new_session=True,
         )  # fmt: skip
         assert self._process.stdin is not None  # noqa: S101 - asked for above
-        self._process.stdin.write(self._order)
+        self._process.stdin.write(self._order + self._kin)
 
     async def keep(self) -> None:
         """Start the process again whenever it ends, until cancelled."""
@@ -40,11 +41,15 @@ class Pulse:
             await asyncio.sleep(1.0)  # what kills it at once would do so again
             await self.start()
 
-    def ping(self) -> None:
-        """Tell the heart that the control loop turns, whatever the store does."""
+    def ping(self, kin: Iterable[int]) -> None:
+        """Tell the heart that the control loop turns, whatever the store does.
+
+        `kin` are the processes that must not outlive the worker, each the head of a group.
+        """
+        self._kin = " ".join(map(str, kin)).encode() + b"\n"
         process = self._process
         if process is not None and process.stdin is not None and process.returncode is None:
-            process.stdin.write(PING)
+            process.stdin.write(self._kin)
 
     async def stop(self) -> None:
         """Kill the process: what it would do at the end of the pipe is only for a dead worker."""

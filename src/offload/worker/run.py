@@ -3,9 +3,10 @@
 import asyncio
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from enum import Enum
+from functools import cached_property
 from typing import Any
 
 from offload.codec import Signature
@@ -28,8 +29,6 @@ from offload.tasks.registry import AnyTask
 
 MESSAGE_LIMIT = 2_000
 TRACEBACK_LIMIT = 20_000
-HARD_AFTER = 10.0
-"""Seconds that a run has to end by itself after its timeout, before it is cut off."""
 
 
 class Stop(Enum):
@@ -62,17 +61,24 @@ class Run:
         """
         self.job = job
         self.task = task
-        self.context = JobContext(job, reporter)
         self.stop: Stop | None = None
         self.timers: list[asyncio.TimerHandle] = []
         self._next: tuple[Run, Callable[[Run], None]] | None = None
+        self._reporter = reporter
         self._ended = ended
         self._started = started
         self._lock = threading.Lock()
         self._has_begun = False
         self.is_over = False
+        self.ran: float | None = None
+        """Seconds that the function ran, if another process ran it and said so."""
         self.memory: int | None = None
         """The most bytes that the process of the function held, where that can be told."""
+
+    @cached_property
+    def context(self) -> JobContext:
+        """What the function sees; made when it is first needed, for it may run elsewhere."""
+        return JobContext(self.job, self._reporter)
 
     @property
     def signature(self) -> Signature:
@@ -92,6 +98,13 @@ class Run:
             return follower
         start(follower)
         return None
+
+    def followers(self) -> "Iterator[Run]":
+        """Go through the runs that come after this one in its line."""
+        ahead = self._next
+        while ahead is not None:
+            yield ahead[0]
+            ahead = ahead[0]._next  # noqa: SLF001 - of the same class
 
     def ask(self, stop: Stop) -> None:
         """Note why the run should stop, and tell the function if it looks."""
@@ -152,7 +165,8 @@ class Run:
             if self.is_over or (self._has_begun and not if_begun):
                 return False
             self.is_over = True
-        self._ended(self.job, outcome, self.context.elapsed, self.memory)
+        ran = self.context.elapsed if self.ran is None else self.ran
+        self._ended(self.job, outcome, ran, self.memory)
         return True
 
     def returned(self, value: object) -> Outcome:

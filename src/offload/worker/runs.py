@@ -20,14 +20,13 @@ class Line:
         self.runs = runs
         self.began = began
         self.left = len(runs)
-        self.was_cut = False
         for run, follower in pairwise(runs):
             run.precede(follower, start)
 
     def cut(self) -> None:
         """Give back what has not begun: it could be running elsewhere, or in another slot."""
         for run in self.runs:
-            self.was_cut |= run.end_unbegun(Released())
+            run.end_unbegun(Released())
 
 
 def in_lines(runs: list[Run], slots: int) -> tuple[list[list[Run]], list[Run]]:
@@ -50,9 +49,9 @@ class Runs:
     stored: until then the store rightly says that this worker holds the job.
     """
 
-    def __init__(self, concurrency: int) -> None:
-        """Allow `concurrency` functions at a time."""
-        self._free = concurrency
+    def __init__(self) -> None:
+        """Allow nothing yet: there must be somebody to run it."""
+        self._free = 0
         self._runs: dict[Key, Run] = {}
         self._lines: dict[Key, Line] = {}
         self._changed = asyncio.Event()
@@ -68,7 +67,12 @@ class Runs:
     @property
     def free(self) -> int:
         """How many more lines may start."""
-        return self._free
+        return max(0, self._free)
+
+    def resize(self, by: int) -> None:
+        """Allow so many functions more at a time, or less."""
+        self._free += by
+        self._changed.set()
 
     def add(self, line: Line) -> None:
         """Take a line in as its first function starts."""

@@ -44,14 +44,15 @@ class Steward(Service):
         self._turning = turning
         self._strangers: dict[str, int] = {}
         self._beaten = time.monotonic()
-        self._late_until = 0.0
+        self._late_until = self._beaten + beat.lease
 
     @property
     def may_judge(self) -> bool:
         """Whether this process was itself on time lately.
 
-        After a pause (a stopped process, a laptop's sleep) everybody looks silent: who was late
-        judges nobody for one lease.
+        After a pause (a stopped process, a laptop's sleep, a store that somebody blocked)
+        everybody looks silent: who was late, or has only just come and cannot know, judges
+        nobody for one lease.
         """
         now = time.monotonic()
         return now >= self._late_until and now - self._beaten <= self._beat.lease / 2

@@ -10,11 +10,12 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
 from offload.core.decide import Released
-from offload.core.errors import StoreError
+from offload.core.errors import ConfigurationError, StoreError
 from offload.core.job import Job
 from offload.store.base import Beat, Store
 from offload.tasks.registry import Registry
 from offload.worker.completer import Completer
+from offload.worker.crew import Crew, CrewOptions
 from offload.worker.executors import AsyncExecutor, Executor, ThreadExecutor
 from offload.worker.fetcher import Fetcher
 from offload.worker.hooks import Teller
@@ -23,7 +24,7 @@ from offload.worker.pace import PATIENCE, Pace
 from offload.worker.processes import ProcessExecutor
 from offload.worker.progress import Progress
 from offload.worker.pulse import Pulse
-from offload.worker.run import HARD_AFTER, Run, Stop
+from offload.worker.run import Run, Stop
 from offload.worker.runs import Line, Runs, in_lines
 from offload.worker.service import Service
 from offload.worker.steward import Steward
@@ -31,6 +32,8 @@ from offload.worker.timekeeper import Timekeeper
 
 log = logging.getLogger("offload.worker")
 
+HARD_AFTER = 10.0
+"""Seconds that a run has to end by itself after its timeout, before it is cut off."""
 FAREWELL = 0.5
 """Seconds that functions have to stop when the grace is over."""
 LAST_WORDS = 5.0
@@ -52,6 +55,8 @@ class WorkerOptions:
     result_ttl: float | None = None
     url: str | None = None
     """Where another process finds the store, to beat from there; None if none can."""
+    crew: CrewOptions | None = None
+    """How functions run in processes of their own; None runs them in this one."""
 
 
 class Worker:
@@ -64,23 +69,22 @@ class Worker:
         options: WorkerOptions,
         user_loop: asyncio.AbstractEventLoop,
     ) -> None:
-        """Run the tasks of `registry`, coroutines on `user_loop`."""
+        """Run the tasks of `registry`; coroutines that run in this process do so on `user_loop`."""
         self.id = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
         self._store = store
         self._registry = registry
         self._options = options
-        self._runs = Runs(options.concurrency)
+        self._runs = Runs()
         self._pace = Pace()
         self._progress = Progress(store)
         self._teller = Teller(registry.hooks, user_loop)
         self._completer = Completer(
             store, self._runs, self._pace, self._progress, self._teller.stored
         )
-        self._executors: dict[str, Executor] = {
-            "async": AsyncExecutor(user_loop),
-            "thread": ThreadExecutor(options.concurrency),
-            "process": ProcessExecutor(self._progress.relay),
-        }
+        self._pulse: Pulse | None = None
+        self._broken: str | None = None
+        self._stop = asyncio.Event()
+        self._executors = self._hands(user_loop)
         self._beat = Beat(
             worker=self.id,
             lease=options.lease,
@@ -89,13 +93,37 @@ class Worker:
             queues=None if options.queues is None else tuple(options.queues),
             concurrency=options.concurrency,
         )
-        self._pulse: Pulse | None = None
         if options.url is not None:
             self._pulse = Pulse(options.url, self._beat, options.heartbeat)
 
+    def _hands(self, user_loop: asyncio.AbstractEventLoop) -> dict[str, Executor]:
+        options = self._options
+        processes = ProcessExecutor(self._progress.relay, self._turning)
+        if options.crew is not None:
+            crew = Crew(
+                options.crew, options.lease, self._runs.resize, self._progress.relay, self._turning,
+                give_up=self._give_up,
+            )  # fmt: skip
+            return {"async": crew, "thread": crew, "process": processes}
+        self._runs.resize(options.concurrency)
+        return {
+            "async": AsyncExecutor(user_loop),
+            "thread": ThreadExecutor(options.concurrency),
+            "process": processes,
+        }
+
+    def _give_up(self, reason: str) -> None:
+        self._broken = reason
+        self._stop.set()
+
     async def run(self, stop: asyncio.Event, hurry: asyncio.Event) -> None:
-        """Work until `stop`, then finish what runs within the grace, or until `hurry`."""
+        """Work until `stop`, then finish what runs within the grace, or until `hurry`.
+
+        Raises:
+            ConfigurationError: the processes of its crew could not import the application.
+        """
         self._loop = asyncio.get_running_loop()
+        self._stop = stop
         queues = self._options.queues
         fetcher = Fetcher(
             self._store, self.id, queues, self._launch, runs=self._runs, pace=self._pace
@@ -113,6 +141,8 @@ class Worker:
         await self._store.heartbeat(self._beat)
         timekeeper = Timekeeper(self._store, self._registry)
         services: list[Service] = [self._completer, self._progress, steward, janitor, timekeeper]
+        own = set(self._executors.values())
+        services += [executor for executor in own if isinstance(executor, Service)]
         try:
             async with self._beating(), asyncio.TaskGroup() as group:
                 for service in services:
@@ -130,12 +160,14 @@ class Worker:
             # Also when a service died of a bug: what is left lapses now, not after a lease.
             for service in services:
                 service.stopping.set()
-            for executor in self._executors.values():
+            for executor in own:
                 await executor.close()
             with contextlib.suppress(StoreError):
                 await self._store.retire(self.id)
             await self._teller.close(LAST_WORDS)
         log.info("worker %s stopped", self.id)
+        if self._broken is not None:
+            raise ConfigurationError(self._broken)
 
     @contextlib.asynccontextmanager
     async def _beating(self) -> AsyncIterator[None]:
@@ -153,7 +185,8 @@ class Worker:
 
     def _turning(self) -> None:
         if self._pulse is not None:
-            self._pulse.ping()
+            executors = set(self._executors.values())
+            self._pulse.ping(pid for executor in executors for pid in executor.kin())
 
     # --- runs ----------------------------------------------------------------------------
 
@@ -161,12 +194,12 @@ class Worker:
         """Start the jobs, in as many lines as there are free slots."""
         runs = [run for job in jobs if (run := self._run_of(job)) is not None]
         lines, left = in_lines(runs, self._runs.free)
-        for members in lines:
-            line = Line(members, self._loop.time(), self._start_soon)
+        for sharing in lines:
+            line = Line(sharing, self._loop.time(), self._start_soon)
             self._runs.add(line)
-            if len(members) > 1:
-                members[-1].timers.append(self._loop.call_later(PATIENCE, line.cut))
-            self._start(members[0])
+            if len(sharing) > 1:
+                sharing[-1].timers.append(self._loop.call_later(PATIENCE, line.cut))
+            self._start(sharing[0])
         if left:
             self._pace.slow_down()
         for run in left:

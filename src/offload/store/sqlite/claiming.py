@@ -90,16 +90,18 @@ def _expire(tx: Transaction, now: int) -> None:
 
 def _promote(tx: Transaction, wanted: Container[str], now: int) -> list[int]:
     """Make what has become due ready, and return when the next job of each queue is."""
-    later = []
+    later: list[int | None] = []
     left = MOST
     for queue, first in tx.execute(SQL["later_queues"]):
-        if queue in wanted:
-            due = first
-            if first <= now:
-                values = {"queue": queue, "now": now, "most": left}
-                left -= tx.changed(SQL["promote"], values)
-                ((due,),) = tx.execute(SQL["next_due"], values)
-            later.append(due)
+        if queue not in wanted:
+            continue
+        if first > now:
+            later.append(first)
+            continue
+        values = {"queue": queue, "now": now, "most": left}
+        left -= tx.changed(SQL["promote"], values)
+        ((due,),) = tx.execute(SQL["next_due"], values)
+        later.append(due)
     return [due for due in later if due is not None]
 
 

@@ -133,12 +133,12 @@ class SQLiteStore(Reading):
             "concurrency": beat.concurrency,
             "lease": beat.lease,
             "boot": self._clock.boot(),
-            "ticks": self._clock.ticks(),
             "now": self._clock.now(),
         }
 
         def operation(tx: Transaction) -> list[Row]:
-            tx.execute(SQL["beat"], values)
+            # The time of its own turn: a beat that had to wait for it is no old one.
+            tx.execute(SQL["beat"], {**values, "ticks": self._clock.ticks()})
             return tx.execute(SQL["held"], {"worker": beat.worker})
 
         rows = await self._write(operation)

@@ -447,7 +447,8 @@ class Feeding:
         parent = await run(store, "a")
         await put(store, "b", depends_on=("a",), inputs=Inputs.FIRST)
         assert await end(store, parent, Move.FAIL)
-        assert (await read(store, "b")).payload == b"[[],{}]"
+        [late] = await put(store, "c", depends_on=("a",), inputs=Inputs.FIRST)
+        assert (await read(store, "b")).payload == late.payload == b"[[],{}]"
 
     async def test_results_are_put_in_once(self, store: Store) -> None:
         """A retry gets the same payload, and not the results twice."""

@@ -1,0 +1,205 @@
+"""A process that runs functions for the supervisor, until its socket closes.
+
+    python -m offload.worker.member FD
+
+It imports the application once, runs lines of jobs on an event loop and in threads, and says how
+each run ended *before* the next of its line begins: should it die, that tells what had begun.
+"""
+
+import asyncio
+import importlib
+import json
+import os
+import select
+import signal
+import socket
+import sys
+import threading
+import time
+from collections import deque
+from functools import partial
+from typing import Any
+
+from offload.core.decide import Outcome, Raised, Released, Returned
+from offload.core.job import Job
+from offload.core.records import Failure, Report
+from offload.tasks.registry import Registry
+from offload.worker import logs, wire
+from offload.worker.child import die_with_parent
+from offload.worker.executors import AsyncExecutor, Executor, ThreadExecutor
+from offload.worker.pace import PATIENCE
+from offload.worker.report import to_wire
+from offload.worker.run import Run, Stop
+from offload.worker.runs import Key, Line
+from offload.worker.userloop import UserLoop
+from offload.worker.wire import Kind
+
+
+class Post:
+    """News to the supervisor, from any thread."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        """Write to `sock`."""
+        self._sock = sock
+        self._lock = threading.Lock()
+
+    def send(self, kind: Kind, number: int = 0, body: bytes = b"") -> None:
+        """Write a frame; while the supervisor does not read, its functions have to wait."""
+        frame = wire.frame(kind, number, body)
+        with self._lock:
+            self._sock.sendall(frame)
+
+
+class Hands:
+    """Runs what it is told to; its methods are called on the main thread."""
+
+    def __init__(
+        self, post: Post, registry: Registry, loop: asyncio.AbstractEventLoop, threads: int
+    ) -> None:
+        """Run the tasks of `registry`, coroutines on `loop`, the others in `threads` threads."""
+        self._post = post
+        self._registry = registry
+        self._loop = loop
+        self._executors: dict[str, Executor] = {
+            "async": AsyncExecutor(loop),
+            "thread": ThreadExecutor(threads),
+        }
+        self._runs: dict[int, Run] = {}
+        self._numbers: dict[Key, int] = {}
+        self._lines: deque[tuple[float, Line]] = deque()
+
+    def obey(self, kind: int, number: int, body: bytes) -> None:
+        """Do what a frame says."""
+        if kind == Kind.LINE:
+            self._begin(number, wire.unpack(body))
+            return
+        run = self._runs.get(number)
+        if run is None:
+            return  # it ended while the frame was on its way
+        if kind == Kind.STOP:
+            self._stop(run, Stop[body.decode()])
+        elif kind == Kind.ABANDON:
+            self._abandon(run)
+
+    def patience(self) -> float | None:
+        """Cut the lines that have waited too long; return the seconds until the next one has."""
+        now = time.monotonic()
+        while self._lines and self._lines[0][0] <= now:
+            self._lines.popleft()[1].cut()
+        return self._lines[0][0] - now if self._lines else None
+
+    def _begin(self, first: int, jobs: list[Job]) -> None:
+        runs = []
+        for number, job in enumerate(jobs, first):
+            task = self._registry.find(job.task)
+            if task is None:
+                failure = Failure("TaskNotRegistered", f"a member knows no task {job.task!r}")
+                self._post.send(*_end(number, Raised(failure)))
+                continue
+            self._numbers[job.id, job.lease] = number
+            run = Run(job, task, self, self._ended, partial(self._begun, number))
+            self._runs[number] = run
+            runs.append(run)
+        if runs:
+            now = time.monotonic()
+            line = Line(runs, now, self._start)
+            if len(runs) > 1:
+                self._lines.append((now + PATIENCE, line))
+            self._start(runs[0])
+
+    def _start(self, run: Run) -> None:
+        self._executors[run.task.executor].start(run)
+
+    def _stop(self, run: Run, stop: Stop) -> None:
+        run.ask(stop)
+        if not run.end_unbegun(run.stopped()):
+            self._executors[run.task.executor].stop(run)
+
+    def _abandon(self, run: Run) -> None:
+        """Let go of a run; the supervisor hears it only if the loop, too, goes on without it."""
+        self._executors[run.task.executor].abandon(run)
+        if run.task.executor == "async":
+            self._loop.call_soon_threadsafe(run.end, Released())
+        else:
+            run.end(Released())
+
+    # --- from any thread -----------------------------------------------------------------
+
+    def report(self, report: Report) -> None:
+        """Pass on what a function says; while the supervisor has no room, it has to wait."""
+        number = self._numbers.get((report.job_id, report.lease))
+        if number is not None:
+            self._post.send(Kind.REPORT, number, json.dumps(to_wire(report)).encode())
+
+    def _begun(self, number: int, run: Run) -> None:
+        # Where a line is, the supervisor sees from the ends; but not whether it has begun, nor
+        # when the time of a run begins that may not take for ever.
+        if wire.opens_line(number) or run.job.timeout is not None:
+            self._post.send(Kind.BEGUN, number)
+
+    def _ended(self, job: Job, outcome: Outcome, ran: float | None, _: int | None) -> None:
+        number = self._numbers.pop((job.id, job.lease))
+        del self._runs[number]
+        self._post.send(*_end(number, outcome, ran))
+
+
+def _end(number: int, outcome: Outcome, ran: float | None = None) -> tuple[Kind, int, bytes]:
+    if isinstance(outcome, Returned):
+        return Kind.RETURNED, number, wire.returned(outcome.result, ran)
+    return Kind.ENDED, number, json.dumps({**wire.told(outcome), "ran": ran}).encode()
+
+
+def main() -> None:
+    """Work until the socket closes."""
+    die_with_parent(os.getppid())
+    for number in (signal.SIGINT, signal.SIGTERM):
+        # Whoever signals a whole group means the supervisor, which then says what to do. Not
+        # SIG_IGN, which the programs that functions start would inherit.
+        signal.signal(number, lambda *_: None)
+    sock = socket.socket(fileno=int(sys.argv[1]))
+    os.dup(sock.fileno())  # what is open to the very end tells the supervisor when that is
+    post, frames = Post(sock), wire.Frames()
+    setup = json.loads(_first(sock, frames))
+    sys.path[:] = setup["path"]
+    logs.configure(verbose=setup["verbose"])
+    try:
+        registry = _registry(setup["app"])
+    except BaseException as error:
+        post.send(Kind.FAILED, 0, f"{type(error).__name__}: {error}".encode())
+        raise
+    post.send(Kind.READY)
+    with UserLoop() as loop:
+        _serve(sock, frames, Hands(post, registry, loop, setup["slots"]))
+
+
+def _first(sock: socket.socket, frames: wire.Frames) -> bytes:
+    while data := sock.recv(wire.CHUNK):
+        for _, _, body in frames.split(data):
+            return body  # nothing else comes before the answer to it
+    sys.exit()
+
+
+def _serve(sock: socket.socket, frames: wire.Frames, hands: Hands) -> None:
+    poll = select.poll()
+    poll.register(sock, select.POLLIN)
+    while True:
+        wait = hands.patience()
+        if poll.poll(None if wait is None else wait * 1000):
+            data = sock.recv(wire.CHUNK)
+            if not data:
+                return
+            for order in frames.split(data):
+                hands.obey(*order)
+
+
+def _registry(app: str) -> Registry:
+    module, _, attribute = app.partition(":")
+    found: Any = importlib.import_module(module)
+    for name in attribute.split("."):
+        found = getattr(found, name)
+    registry: Registry = found.tasks
+    return registry
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,68 @@
+"""Kill and stop real workers and producers while they work, and have the history checked.
+
+    python -m tests.kill.run --jobs 100000 --workers 4 --kills 2000 --stops 1000 --out FILE
+
+The history is stored beside the report, compressed, and `python -m tests.kill.check` reads it.
+"""
+
+import asyncio
+import sys
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import Progress
+
+from tests.kill.harness import Harness, Load
+from tests.kill.history import read
+from tests.kill.report import show, store
+from tests.kill.rules import check
+
+
+def main(
+    jobs: int = 3000,
+    workers: int = 4,
+    kills: int = 30,
+    stops: int = 15,
+    *,
+    producers: int = 2,
+    producer_kills: Annotated[
+        int | None, typer.Option(help="A quarter of --kills if not given.")
+    ] = None,
+    seed: int = 0,
+    lease: Annotated[float, typer.Option(help="Seconds.")] = 1.5,
+    rest: Annotated[
+        float, typer.Option(help="Seconds that a worker is left alone, on average.")
+    ] = 0.5,
+    out: Annotated[Path | None, typer.Option(help="Where the report goes.")] = None,
+) -> None:
+    """Run the load under faults, check what happened, and exit with 1 if a promise was broken."""
+    load = Load(
+        jobs=jobs,
+        workers=workers,
+        producers=producers,
+        kills=kills,
+        stops=stops,
+        producer_kills=kills // 4 if producer_kills is None else producer_kills,
+        seed=seed,
+        lease=lease,
+        rest=rest,
+    )
+    console = Console(stderr=True)
+    with tempfile.TemporaryDirectory(prefix="offload-kill-") as name:
+        folder = Path(name).resolve()
+        with Progress(console=console) as progress:
+            seconds = asyncio.run(Harness(load, folder).run(progress))
+        findings = check(read(folder / "history"))
+        if out is not None:
+            store(out, load, seconds, findings, folder / "history")
+        if findings.violations:
+            console.print((folder / "log").read_text()[-20_000:], markup=False, highlight=False)
+    show(console, findings)
+    sys.exit(1 if findings.violations else 0)
+
+
+if __name__ == "__main__":
+    typer.run(main)

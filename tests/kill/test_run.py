@@ -1,0 +1,45 @@
+"""Real workers and producers, killed and stopped while they work; and the stored evidence."""
+
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+from rich.progress import Progress
+
+from tests.kill.harness import ROOT, Harness, Load
+from tests.kill.history import read
+from tests.kill.report import history_of, recheck
+from tests.kill.rules import check
+
+EVIDENCE = [path for path in sorted(ROOT.glob("docs/evidence/*.json")) if history_of(path).exists()]
+
+
+@pytest.mark.timeout(180)  # a minute on two idle cores
+async def test_what_is_killed_or_stopped_loses_nothing(tmp_path: Path) -> None:
+    load = Load(
+        jobs=3000,
+        workers=4,
+        producers=2,
+        kills=30,
+        stops=15,
+        producer_kills=8,
+        seed=1,
+        lease=2.0,
+        rest=0.3,
+    )
+    with Progress(console=Console(quiet=True)) as progress:
+        await Harness(load, tmp_path).run(progress)
+    findings = check(read(tmp_path / "history"))
+    assert findings.violations == []
+    counts = findings.counts
+    assert counts["asked"] == 3000
+    assert counts["kill of all"] + counts["kill of one"] == 30
+    assert counts["stop of all"] + counts["stop of one"] == 15
+    # The faults came while there was something to be hurt.
+    assert counts["runs hit by a fault"] >= 15
+    assert counts["duplicate effects"] >= 1
+
+
+@pytest.mark.parametrize("report", EVIDENCE, ids=lambda path: path.stem)
+def test_stored_evidence_still_shows_what_it_says(report: Path) -> None:
+    assert recheck(report).violations == []

@@ -1,0 +1,247 @@
+"""The bugs that we know how to make, each with the test that must fail when it is in."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+HEADER = re.compile(r"^(-- name:|\s*(async )?def |class )", re.MULTILINE)
+"""Where a statement, a function or a class begins, and the one before it ends."""
+
+SQLITE = "src/offload/store/sqlite"
+CONFORMANCE = "tests/store/test_sqlite.py::TestSQLiteStore"
+
+
+class DoesNotApply(Exception):
+    """The place to edit is not there, or not the only one: the code has changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """Puts `new` in the place of `old`, which must stand exactly once in a file or folder.
+
+    Line breaks and indents of `old` do not matter; all lines of `new` get the indent of its
+    place. `within` narrows it to the statement or function that begins so, and `every` means
+    all places, of which there must be one.
+    """
+
+    where: str
+    old: str
+    new: str
+    within: str = ""
+    every: bool = False
+
+    def apply(self, root: Path) -> None:
+        """Edit the copy of the project at `root`.
+
+        Raises:
+            DoesNotApply: the code is not what the edit is made for.
+        """
+        pattern = re.compile(r"\s+".join(map(re.escape, self.old.split())))
+        found = 0
+        for path in self._files(root):
+            text = path.read_text(encoding="utf-8")
+            start, end = self._block(text)
+            edited, count = pattern.subn(self._put, text[start:end])
+            if count:
+                path.write_text(text[:start] + edited + text[end:], encoding="utf-8")
+            found += count
+        if found != 1 and not (self.every and found):
+            place = f"{self.where} {self.within}".strip()
+            raise DoesNotApply(f"{self.old!r} is {found} times in {place}")
+
+    def _files(self, root: Path) -> Iterator[Path]:
+        place = root / self.where
+        if place.is_file():
+            yield place
+        for suffix in (".py", ".sql"):
+            yield from sorted(place.rglob(f"*{suffix}"))
+
+    def _block(self, text: str) -> tuple[int, int]:
+        if not self.within:
+            return 0, len(text)
+        start = text.find(self.within)
+        if start < 0:
+            return 0, 0
+        following = HEADER.search(text, start + len(self.within))
+        return start, following.start() if following else len(text)
+
+    def _put(self, match: re.Match[str]) -> str:
+        line = match.string[: match.start()].rpartition("\n")[2]
+        indent = line[: len(line) - len(line.lstrip())]
+        return self.new.replace("\n", "\n" + indent)
+
+
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    """One bug: what would go wrong for a user, and who finds it."""
+
+    name: str
+    why: str
+    test: str
+    edits: tuple[Edit, ...]
+
+
+MUTANTS = [
+    Mutant(
+        "lease fence removed",
+        "a worker that was frozen past its lease overwrites what its successor did",
+        f"{CONFORMANCE}::test_an_old_lease_is_refused_once_there_is_a_newer_one",
+        (Edit(SQLITE, "AND lease = :lease", "", within="-- name: finish_complete"),),
+    ),
+    Mutant(
+        "fence fails open",
+        "a report that the fence refused is recorded, and called accepted, all the same",
+        f"{CONFORMANCE}::test_an_old_lease_is_refused_once_there_is_a_newer_one",
+        (Edit(SQLITE, "if not moved: return False", "", within="def _finish_one"),),
+    ),
+    Mutant(
+        "result after status",
+        "who sees the success and asks for the result finds none, for ever after a crash between",
+        "tests/store/test_sqlite_file.py::TestVisibility"
+        "::test_all_parts_of_an_end_are_seen_together",
+        (
+            Edit(SQLITE, "result = :result,", "", within="-- name: finish_complete"),
+            Edit(
+                SQLITE,
+                ", -- Success is never seen before its result. "
+                "CHECK ((state = 'complete') = (result IS NOT NULL))",
+                "",
+            ),
+            Edit(
+                SQLITE,
+                "-- name: finish_again",
+                "-- name: result\n"
+                "UPDATE jobs SET result = :result WHERE id = :id AND state = 'complete'\n\n"
+                "-- name: finish_again",
+            ),
+            Edit(
+                SQLITE,
+                "return await self._write(lambda tx: operations.finish(tx, finishes, now))",
+                "applied = await self._write(lambda tx: operations.finish(tx, finishes, now))\n"
+                "late = [{'id': one.job_id, 'result': one.result} for one in finishes]\n"
+                "await self._write(lambda tx: [tx.execute(SQL['result'], one) for one in late])\n"
+                "return applied",
+                within="async def finish",
+            ),
+        ),
+    ),
+    Mutant(
+        "answered before the commit",
+        "a job that was acknowledged is gone after a crash",
+        "tests/store/test_sqlite_file.py::TestVisibility"
+        "::test_nobody_is_answered_before_the_commit",
+        (
+            Edit(
+                SQLITE,
+                "results = [operation(transaction) for operation, _ in batch]",
+                "results = [operation(transaction) for operation, _ in batch]\n"
+                "self._answer([(e[1], result, None) for e, result in zip(batch, results)])",
+                within="def _transact",
+            ),
+        ),
+    ),
+    Mutant(
+        "deferred begin",
+        "a transaction that reads first is undone because somebody else has written meanwhile",
+        "tests/store/test_sqlite_faults.py::TestLocked"
+        "::test_what_a_transaction_has_read_stays_so_until_it_writes",
+        (Edit(SQLITE, "BEGIN IMMEDIATE", "BEGIN DEFERRED", within="def immediate"),),
+    ),
+    Mutant(
+        "claim beyond its limit",
+        "a worker gets more jobs than it can run",
+        f"{CONFORMANCE}::test_order_holds_across_queues",
+        (Edit(SQLITE, "sorted(found)[:limit]", "sorted(found)"),),
+    ),
+    Mutant(
+        "unique by check, then insert",
+        "two callers at the same moment both get a job of the same key",
+        "tests/store/test_sqlite_file.py::TestTwoStores"
+        "::test_racers_on_both_for_a_key_all_get_the_one_job",
+        (
+            Edit(SQLITE, "CREATE UNIQUE INDEX jobs_unique", "CREATE INDEX jobs_unique"),
+            Edit(
+                SQLITE,
+                "now = self._clock.now()",
+                "now = self._clock.now()\n"
+                "held = []\n"
+                "for new in jobs:\n"
+                "    values = {'id': '', 'unique_key': new.unique_key}\n"
+                "    held += await self._read(SQL['existing_job'], values)\n"
+                "if held:\n"
+                "    return [job_of(row) for row in held]",
+                within="async def enqueue",
+            ),
+        ),
+    ),
+    Mutant(
+        "lease by the wall clock",
+        "when the clock is set forward, all workers lose their jobs to each other",
+        f"{CONFORMANCE}::test_a_lease_is_not_judged_by_the_wall_clock",
+        (Edit(SQLITE, "self._clock.ticks()", "self._clock.now() / 1000", every=True),),
+    ),
+    Mutant(
+        "heartbeat on the job's thread",
+        "a task that blocks its event loop is taken for dead and runs a second time beside itself",
+        "tests/worker/test_crashes.py"
+        "::test_a_task_that_hogs_its_process_keeps_its_lease[async-gate]",
+        (
+            Edit("src/offload/queue", "url=self.store.capabilities.url", "url=None"),
+            Edit(
+                "src/offload/worker/steward.py",
+                "held = await self._store.heartbeat(self._beat)",
+                "import asyncio\n"
+                "users = self._executors['async']._loop\n"
+                "turn = asyncio.run_coroutine_threadsafe(asyncio.sleep(0), users)\n"
+                "await asyncio.wrap_future(turn)\n"
+                "held = await self._store.heartbeat(self._beat)",
+            ),
+        ),
+    ),
+    Mutant(
+        "rescue ignores the retries",
+        "a job that was to run once runs again after its worker died",
+        "tests/worker/test_services.py::test_a_lapsed_job_without_retries_dies_with_its_reason",
+        (
+            Edit(
+                "src/offload/core/decide.py",
+                "if job.attempt > job.retry.max_retries:",
+                "if job.attempt > 10**9:",
+                within="def _after_crash",
+            ),
+        ),
+    ),
+    Mutant(
+        "failure ignores the retries",
+        "a job that can never succeed is tried for ever",
+        "tests/core/test_decide.py::test_an_error_is_retried_until_the_retries_are_used_up",
+        (
+            Edit(
+                "src/offload/core/decide.py",
+                "if job.attempt > job.retry.max_retries:",
+                "if job.attempt > 10**9:",
+                within="def _after_error",
+            ),
+        ),
+    ),
+    Mutant(
+        "tick without its key",
+        "two workers that both saw that a tick is due both enqueue a job for it",
+        f"{CONFORMANCE}::test_a_tick_fires_once",
+        (Edit(SQLITE, "or schedule.next_at != fire.tick", "", within="def _fire_one"),),
+    ),
+    Mutant(
+        "pause lost by a restart",
+        "a schedule that an operator has paused fires again after a deployment",
+        "tests/worker/test_timekeeper.py::test_a_restart_keeps_a_pause",
+        (
+            Edit(
+                "src/offload/core/schedule.py",
+                "paused=there.paused,",
+                "",
+                within="def redefined",
+            ),
+        ),
+    ),
+]
