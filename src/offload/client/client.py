@@ -74,7 +74,7 @@ class Client:
 
         await self.loop.arun(closing())
 
-    async def enqueue(self, jobs: Sequence[NewJob]) -> list[Job]:
+    async def enqueue(self, jobs: Sequence[NewJob]) -> Sequence[Job]:
         """Store the jobs durably."""
         return await self.call(lambda store: store.enqueue(jobs))
 

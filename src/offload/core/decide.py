@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from offload.core.job import Job
+from offload.core.light import light
 from offload.core.records import Failure, Finish
 from offload.core.states import Move
 
@@ -15,6 +16,7 @@ POISON_CRASHES = 3
 """A job whose process died this often is buried, whatever its retries: it would take down more."""
 
 
+@light
 @dataclass(frozen=True, slots=True)
 class Returned:
     """The task returned; `result` is encoded."""

@@ -159,8 +159,7 @@ class Worker:
                     service.stopping.set()  # the group waits for them
         finally:
             # Also when a service died of a bug: what is left lapses now, not after a lease.
-            for service in services:
-                service.stopping.set()
+            self._progress.stopping.set()
             for executor in own:
                 await executor.close()
             with contextlib.suppress(StoreError):
