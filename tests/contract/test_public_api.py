@@ -47,8 +47,8 @@ METHODS = {
     "JobHandle": """
         acancel aerrors afamily alogs ametrics aparts arefresh arepeats areplay aresult astream
         awatch blocked_by cancel created_at data error errors family finished_at id job logs
-        message metadata metrics origin parts progress queue_name refresh repeats replay result run_at
-        schedule started_at status stream tags task_name tick updated version
+        message metadata metrics origin parts progress queue_name refresh repeats replay result
+        run_at schedule started_at status stream tags task_name tick updated version
     """,
     "JobGroup": """
         acancel arefresh aresult cancel count index refresh result status
