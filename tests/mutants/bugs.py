@@ -303,4 +303,17 @@ MUTANTS = [
             ),
         ),
     ),
+    Mutant(
+        "pause lost by a restart",
+        "a schedule that an operator has paused fires again after a deployment",
+        "tests/worker/test_timekeeper.py::test_a_restart_keeps_a_pause",
+        (
+            Edit(
+                "src/offload/core/schedule.py",
+                "paused=there.paused,",
+                "",
+                within="def redefined",
+            ),
+        ),
+    ),
 ]

@@ -93,6 +93,8 @@ class Worker:
         )
         if options.url is not None:
             self._pulse = Pulse(options.url, self._beat, options.heartbeat)
+        timekeeper = Timekeeper(store, registry)
+        self._services: list[Service] = [self._completer, self._progress, timekeeper]
 
     def _hands(self, user_loop: asyncio.AbstractEventLoop) -> dict[str, Executor]:
         options = self._options
@@ -137,8 +139,7 @@ class Worker:
         janitor = Janitor(self._store, lambda: steward.may_judge, self._options.result_ttl)
         # Registered before its first claim: a job of an unknown worker counts as lapsed.
         await self._store.heartbeat(self._beat)
-        timekeeper = Timekeeper(self._store, self._registry)
-        services: list[Service] = [self._completer, self._progress, steward, janitor, timekeeper]
+        services = [*self._services, steward, janitor]
         own = set(self._executors.values())
         services += [executor for executor in own if isinstance(executor, Service)]
         try:
