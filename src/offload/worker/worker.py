@@ -92,7 +92,8 @@ class Worker:
             concurrency=options.concurrency,
         )
         if options.url is not None:
-            self._pulse = Pulse(options.url, self._beat, options.heartbeat)
+            blames = options.crew is None
+            self._pulse = Pulse(options.url, self._beat, options.heartbeat, blames=blames)
         timekeeper = Timekeeper(store, registry)
         self._services: list[Service] = [self._completer, self._progress, timekeeper]
 
@@ -129,12 +130,7 @@ class Worker:
             self._store, self.id, queues, self._launch, runs=self._runs, pace=self._pace
         )
         steward = Steward(
-            self._store,
-            self._beat,
-            self._options.heartbeat,
-            self._runs,
-            self._executors,
-            turning=self._turning,
+            self._store, self._beat, self._options.heartbeat, self._runs, self._executors
         )
         janitor = Janitor(self._store, lambda: steward.may_judge, self._options.result_ttl)
         # Registered before its first claim: a job of an unknown worker counts as lapsed.
@@ -173,13 +169,23 @@ class Worker:
             yield
             return
         await self._pulse.start()
-        keeping = asyncio.create_task(self._pulse.keep(), name="offload-pulse")
+        tasks = [
+            asyncio.create_task(self._pulse.keep(), name="offload-pulse"),
+            asyncio.create_task(self._keep_turning(), name="offload-ping"),
+        ]
         try:
             yield
         finally:
-            keeping.cancel()
-            await asyncio.gather(keeping, return_exceptions=True)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
             await self._pulse.stop()
+
+    async def _keep_turning(self) -> None:
+        # Apart from the steward, whose own beat may have to wait for a store that is blocked.
+        while True:
+            self._turning()
+            await asyncio.sleep(self._options.heartbeat)
 
     def _turning(self) -> None:
         if self._pulse is not None:
