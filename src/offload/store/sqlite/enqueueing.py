@@ -142,12 +142,14 @@ def _insert_dependent(tx: Transaction, new: NewJob, job: Job) -> None:
     """Insert a job as its parents let it begin: blocked, ready, or cancelled."""
     parents = _read(tx, new.depends_on)
     blockers = len({parent.id for parent in parents if not parent.is_final})
+    failed = [each for each in parents if each.is_final and each.state is not State.COMPLETE]
+    stillborn = bool(failed) and new.on_parent_failure is OnParentFailure.CANCEL
     results = [parent.result or b"null" for parent in parents]
-    payload = job.payload if blockers else fed(job.payload, new.inputs, results)
+    runs = not blockers and not stillborn
+    payload = fed(job.payload, new.inputs, results) if runs else job.payload
     job = replace(job, blockers=blockers, payload=payload)
     tx.execute(SQL["insert_job"], new_row(new, job))
     places = [(place, job.id, parent.id) for place, parent in enumerate(parents)]
     tx.each(SQL["insert_dependency"], places)
-    failed = [each for each in parents if each.is_final and each.state is not State.COMPLETE]
-    if failed and new.on_parent_failure is OnParentFailure.CANCEL:
+    if stillborn:
         tx.execute(SQL["stillborn"], (orphaned(failed[0]), job.id))
