@@ -21,7 +21,9 @@ async def records(store: Store) -> Records:
     """Return all that the port lets one read; what it does not promise is left out."""
     jobs = await store.search(JobFilter(limit=MOST))
     letters = await store.dead_letters(MOST, 0)
-    beside = [await _beside(store, job_id) for job_id in _ids(jobs, letters)]
+    claimed = {job.id for job in jobs if job.lease}
+    beside = [await _of_run(store, job_id) for job_id in sorted(claimed)]
+    beside += [await _of_kin(store, job_id) for job_id in _ids(jobs, letters)]
     all_of_them = RecordFilter(limit=MOST)
     logs, metrics = await store.logs(all_of_them), await store.metrics(all_of_them)
     # How long ago a worker beat means nothing once its machine was off.
@@ -42,12 +44,15 @@ def _ids(jobs: list[Job], letters: list[DeadLetter]) -> list[str]:
     return sorted({job.id for job in jobs} | {letter.id for letter in letters} | origins)
 
 
-async def _beside(store: Store, job_id: str) -> Records:
+async def _of_run(store: Store, job_id: str) -> Records:
     errors, parts = await store.errors(job_id), await store.parts(job_id, 0, MOST)
+    return tuple(map(repr, (*_numbered(errors), *_numbered(parts))))
+
+
+async def _of_kin(store: Store, job_id: str) -> Records:
     family, repeats = await store.family(job_id), await store.repeats(job_id)
-    rows = (*_numbered(errors), *_numbered(parts), *repeats)
     kin = (f"{family} of {job_id}",) if family.parents or family.dependents else ()
-    return (*map(repr, rows), *kin)
+    return (*map(repr, repeats), *kin)
 
 
 def _numbered(rows: list[Row]) -> list[Row]:
