@@ -3,9 +3,9 @@
 
 PYTHON ?= python3
 PORT ?= 8000
-# Two processes fit the smallest machine we promise to run on; loadgroup keeps tests that
-# share a scarce thing (one browser, one port) on one of them.
-PYTEST_ARGS ?= -n 2 --dist loadgroup
+# Two processes fit the smallest machine we promise to run on; loadfile keeps the tests of a
+# file, which may share a scarce thing (one browser, one port), on one of them.
+PYTEST_ARGS ?= -n 2 --dist loadfile
 
 SHELL := /bin/sh
 MAKEFLAGS += --no-builtin-rules

@@ -30,7 +30,7 @@ from tests.power.disk import Disk, Fate, Image
 from tests.power.history import record
 from tests.power.log import Log, Sync
 
-EACH = 300
+EACH = 500
 """Images of one history."""
 
 SHOWN = 100
