@@ -72,15 +72,16 @@ class HeldStore(MemoryStore):
         turn = self._turns.get(worker)
         if turn is None:
             return Claim([])  # a worker of the program itself must not run ahead of the test
-        is_idle = not any(job.worker == worker for job in self._db.jobs.values())
-        limit = int(min(limit, turn.left))
+        running = sum(job.worker == worker for job in self._db.jobs.values())
+        # None ahead of its start: what is given back would come after others.
+        limit = int(min(limit, turn.left, self._options.concurrency - running))
         if turn.only is None:
             jobs = (await super().claim(worker, queues, limit)).jobs
         else:
             jobs = claiming.claim_these(self._db, worker, [turn.only][:limit])
         turn.left -= len(jobs)
         turn.taken += [job.id for job in jobs]
-        if is_idle and not jobs:
+        if not running and not jobs:
             turn.over.set()
         return Claim(jobs)
 

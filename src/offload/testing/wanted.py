@@ -1,7 +1,7 @@
 """Which jobs a test asks for, and how jobs look in the message of a failed assertion."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from offload.core.errors import ArgumentError
@@ -10,7 +10,7 @@ from offload.core.states import State
 from offload.tasks.registry import AnyTask, Registry
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Wanted:
     """A call as far as it was said; arguments are the same however they are spelled."""
 
@@ -20,6 +20,17 @@ class Wanted:
     queue: str | None = None
     tags: Sequence[str] = ()
     delay: float | None = None
+    arguments: Mapping[str, Any] | None = field(default=None, init=False)
+
+    def __post_init__(self) -> None:
+        """Refuse a call that cannot be made: that it was not made would prove nothing.
+
+        Raises:
+            ArgumentError: the arguments do not fit the function.
+        """
+        if self.task is not None and (self.args is not None or self.kwargs):
+            payload = self.task.signature.encode_arguments(self.args or (), self.kwargs or {})
+            self.arguments = _arguments(self.task, payload)
 
     def __str__(self) -> str:
         said = [*map(repr, self.args or ()), *_named(self.kwargs or {})]
@@ -33,15 +44,12 @@ class Wanted:
             and self.queue in (None, job.queue)
             and set(self.tags) <= set(job.tags)
             and self.delay in (None, _delay(job))
-            and (self.task is None or self._fits_arguments(self.task, job))
+            and (self.arguments is None or self._fits_arguments(job))
         )
 
-    def _fits_arguments(self, task: AnyTask, job: Job) -> bool:
-        if self.args is None and not self.kwargs:
-            return True
-        wanted = task.signature.encode_arguments(self.args or (), self.kwargs or {})
+    def _fits_arguments(self, job: Job) -> bool:
         try:
-            return _arguments(task, job.payload) == _arguments(task, wanted)
+            return self.task is not None and _arguments(self.task, job.payload) == self.arguments
         except ArgumentError:
             return False  # its first argument comes from a job that has not ended
 
