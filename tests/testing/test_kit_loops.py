@@ -10,6 +10,7 @@ from fastapi.testclient import TestClient
 
 from offload import (
     JobDead,
+    Queue,
     chord,
 )
 from offload.fastapi import QueueRouter, lifespan
@@ -47,6 +48,30 @@ async def test_plain_calls_work_on_a_loop_and_run_coroutines_elsewhere() -> None
         assert job.result() == "a"
         assert queue.stats()["completed"] == 1
         assert [asyncio.get_running_loop()] != DONE
+
+
+async def test_who_gives_a_drain_up_stops_what_it_runs() -> None:
+    own = Queue("memory://")
+    begun, ended = asyncio.Event(), asyncio.Event()
+
+    @own.task
+    async def hang() -> None:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    async with Harness(own) as kit:
+        job = hang.delay()
+        draining = asyncio.create_task(kit.adrain())
+        await begun.wait()
+        draining.cancel()
+        await ended.wait()
+        async for state in own.awatch(job.id):
+            if state.status == "pending":
+                break
+    own.close()
 
 
 @pytest.mark.parametrize("task", [note, anote])

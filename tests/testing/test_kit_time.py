@@ -115,3 +115,24 @@ def test_a_week_of_ticks(*, eager: bool) -> None:
     assert fired == sorted(fired, key=str)
     assert all(job.created_at == job.tick for job in jobs)
     own.close()
+
+
+def test_schedules_that_a_test_pauses_or_deletes_stay_so() -> None:
+    own = Queue("memory://")
+
+    @own.periodic(every=60, name="paused")
+    @own.periodic(every=60, name="deleted")
+    @own.periodic(every=60, name="edited")
+    @own.task
+    def tick() -> None:
+        fired.append(current_job.schedule)
+
+    fired: list[str | None] = []
+    with Harness(own, eager=True) as kit:
+        kit.advance(0)  # what the code defines is stored
+        own.pause_periodic("paused")
+        own.delete_periodic("deleted")
+        own.edit_periodic("edited", every=600)
+        kit.advance(600)
+    assert fired == ["edited"]
+    own.close()

@@ -46,11 +46,18 @@ class HeldStore(MemoryStore):
         self._put: set[str] = set()
 
     async def work(self, turn: Turn) -> list[Job]:
-        """Run what is due until nothing is, and return the jobs that have ended."""
+        """Run what is due until nothing is, and return the jobs that have ended, as they began."""
         worker = Worker(self, self._registry, self._options, turn.user_loop)
         self._turns[worker.id] = turn
+        hurry = asyncio.Event()
+        working = asyncio.create_task(worker.run(turn.over, hurry))
         try:
-            await worker.run(turn.over, asyncio.Event())
+            await asyncio.shield(working)
+        except asyncio.CancelledError:
+            turn.over.set()
+            hurry.set()  # what runs is stopped and given back, as when a worker is cancelled
+            await working
+            raise
         finally:
             del self._turns[worker.id]
         taken = await self.get(list(dict.fromkeys(turn.taken)))
