@@ -132,5 +132,5 @@ def _tell(job: Job, finish: Finish) -> None:
             )  # fmt: skip
         case Move.FAIL | Move.BURY:
             log.error("job %s (%s) %s: %s", job.id, job.task, finish.move, failure.summary())
-        case _:
+        case _ if log.isEnabledFor(logging.DEBUG):  # else a call for each job, for nothing
             log.debug("job %s (%s) %s", job.id, job.task, finish.move)
