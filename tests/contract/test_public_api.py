@@ -22,7 +22,7 @@ PUBLIC = {
         QueueRouter RetryResponse StatsResponse job_events lifespan
     """,
     "offload.testing": """
-        ManualClock
+        Harness ManualClock
     """,
 }
 

@@ -67,11 +67,12 @@ class Janitor(Service):
         await take_over(self._store, may_judge=self._may_judge)
         if time.monotonic() - self._swept >= RETENTION_EVERY:
             self._swept = time.monotonic()
-            await self._sweep()
+            await self.sweep()
         rest = EVERY * (0.75 + random.random() / 2)  # noqa: S311 - jitter
         await self.unless_stopping(asyncio.sleep(rest))
 
-    async def _sweep(self) -> None:
+    async def sweep(self) -> None:
+        """Remove what has outlived its time."""
         age = self._result_ttl
         while True:
             pruned = await self._store.prune(
