@@ -8,12 +8,10 @@ from offload.testing import ManualClock
 # The suite is imported from the package, where pytest would not explain a failed assert.
 pytest.register_assert_rewrite("offload.testing.conformance")
 
-# CI plays the same histories each time, so that a failure is the change's fault; evidence
-# is for a machine with time: pytest --hypothesis-profile=evidence tests/store/test_model.py
-# Neither fails because the machine is busy.
+# CI plays the same histories each time, so that a failure is the change's fault, and does not
+# fail because the machine is busy. For more, with a seed and a report: tests/store/play.py.
 patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
 settings.register_profile("ci", patient, derandomize=True)
-settings.register_profile("evidence", patient, max_examples=20_000)
 settings.load_profile("ci")
 
 

@@ -173,9 +173,9 @@ class Store(Protocol):
         A job whose id is already stored is not stored again: the job that is there is returned,
         so a repeated enqueue gives exactly one job. One whose unique key is held, also by an
         earlier job of the batch, is dealt with as its `OnConflict` says; a holder that is replaced
-        ends as `cancel` would end it. A key of scope PENDING
-        is free from the first claim on, for good; one of RUNNING from the job's end; one of
-        WINDOW when its seconds are over, and not before.
+        ends as `cancel` would end it. A key of scope PENDING is free from the first claim on, for
+        good; one of RUNNING from the job's end; one of WINDOW when its seconds are over, and not
+        before.
 
         A job with parents is blocked until all of them have ended, and is then due at its own
         time. A parent before it in the batch that was answered with another job stands for that
@@ -198,10 +198,9 @@ class Store(Protocol):
         and its lane has a place: fewer than `max_running` of it are running, and `interval`
         has passed since its last start (each start counts, whatever became of it). Order:
         priority (higher first), then due time, then age. Each claim raises the job's lease and
-        counts an attempt. Jobs that have become due or have expired are promoted first, bounded.
-        A job that was found due stays so if the clock is set back.
-        `next_due` also tells when a lane opens by time; a lane that opens by the end of a job
-        moves the channel READY.
+        counts an attempt. Jobs that have become due or have expired are promoted first, bounded;
+        what was found due stays so if the clock is set back. `next_due` also tells when a lane
+        opens by time; a lane that opens by the end of a job moves the channel READY.
         """
 
     async def heartbeat(self, beat: Beat) -> list[Held]:
