@@ -19,9 +19,6 @@ from tests.seeds.running import PATIENCE, serving, started, with_worker
 
 HERE = Path(__file__).parent
 
-# The client says localhost:8000, and only one test at a time can have that.
-pytestmark = pytest.mark.xdist_group("port-8000")
-
 
 @pytest.fixture
 def folder(tmp_path: Path, listening: socket.socket) -> Path:
