@@ -40,6 +40,11 @@ def test_the_links_of_a_page_lead_somewhere(page: Path) -> None:
         assert (page.parent / link).exists(), link
 
 
+def test_the_readme_leads_to_every_page() -> None:
+    linked = {(ROOT / link).resolve() for link in LINK.findall((ROOT / "README.md").read_text())}
+    assert [page.name for page in PAGES if page.name != "README.md" and page not in linked] == []
+
+
 def test_a_block_that_cannot_be_run_says_why() -> None:
     for page in PAGES:
         for block in blocks(page.read_text()):

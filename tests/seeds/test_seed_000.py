@@ -1,33 +1,23 @@
 """Seed 000, run as it says: worker, server and client as processes of their own."""
 
-import contextlib
 import os
 import re
 import shutil
-import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
+from offload.core.retry import RetryPolicy
+from tests.fastapi.serving import served
+from tests.seeds.conftest import PORT
+from tests.seeds.running import PATIENCE, serving, started, with_worker
+
 HERE = Path(__file__).parent
-PORT = 8000
-PATIENCE = 30
-
-
-@pytest.fixture
-def listening() -> Iterator[socket.socket]:
-    """Hold the port that the client names if it is free, else any other, for the server."""
-    try:
-        found = socket.create_server(("127.0.0.1", PORT))
-    except OSError:
-        found = socket.create_server(("127.0.0.1", 0))
-    with found:
-        yield found
 
 
 @pytest.fixture
@@ -40,46 +30,6 @@ def folder(tmp_path: Path, listening: socket.socket) -> Path:
     client = client.replace(f"localhost:{PORT}", f"localhost:{listening.getsockname()[1]}")
     (tmp_path / "client.py").write_text(client, encoding="utf-8")
     return tmp_path
-
-
-@contextlib.contextmanager
-def started(
-    folder: Path, *command: str, ready: str, hand_over: tuple[int, ...] = ()
-) -> Iterator[None]:
-    """Run `python -m …` and yield when it has said that it is ready; end it with Ctrl-C."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", *command],
-        cwd=folder,
-        pass_fds=hand_over,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    said = ""
-    try:
-        assert process.stderr is not None
-        for line in process.stderr:
-            said += line
-            if ready in line:
-                break
-        else:
-            raise AssertionError(said)
-        yield
-        process.send_signal(signal.SIGINT)
-        process.wait(PATIENCE)
-    finally:
-        process.kill()
-        # Of use only when the test has failed: pytest shows it then.
-        print(*command, said + process.communicate()[1], sep="\n")  # noqa: T201
-
-
-def serving(
-    folder: Path, listening: socket.socket, *command: str
-) -> contextlib.AbstractContextManager[None]:
-    """Run uvicorn on a socket of ours: a port that is only looked for may be lost again."""
-    fd = listening.fileno()
-    command = ("uvicorn", *command, "--fd", str(fd))
-    return started(folder, *command, ready="Application startup complete", hand_over=(fd,))
 
 
 def run_client(folder: Path) -> str:
@@ -143,3 +93,26 @@ def test_its_own_routes(folder: Path, listening: socket.socket) -> None:
         again = client.post(f"/process/{job_id}/cancel")
         assert again.status_code == 400
         assert again.json() == {"detail": "Job is not in a cancellable state"}
+
+
+def test_a_result_is_waited_for(seed: Any) -> None:
+    module = seed("000_app")
+    with served(with_worker(module)) as address:
+        job = module.resize_image.delay("a.jpg", [64])  # for a second, as the seed simulates it
+        url = f"{address}/process/{job.id}/result"
+        answer = httpx.get(url, params={"timeout": PATIENCE}, timeout=PATIENCE + 10).json()
+    assert answer == {"status": "complete", "result": {"64x64": "a.jpg?w=64&h=64"}}
+
+
+def test_all_tasks_run(seed: Any) -> None:
+    module = seed("000_app")
+    assert module.queue.result_ttl == 3600
+    assert module.queue.workers == 4
+    with served(with_worker(module)):
+        thumbnail = module.generate_thumbnail.delay("a.jpg")
+        filters = module.apply_filters.delay("a.jpg", ["sepia"])
+        assert thumbnail.job.retry == RetryPolicy(max_retries=3, backoff=2.0)
+        assert filters.job.timeout == 600
+        assert thumbnail.result(PATIENCE) == "a.jpg?thumb=true"
+        assert filters.result(PATIENCE) == {"sepia": "a.jpg?filter=sepia"}
+        assert filters.progress == 100

@@ -1,18 +1,15 @@
-"""Seed 001, as far as it is built: unique jobs, cancelling, purging, batches, FastAPI."""
+"""Seed 001: unique jobs, cancelling, purging, batches, FastAPI."""
 
 import asyncio
 import contextlib
-import importlib
-import sys
-from collections.abc import AsyncIterator, Iterator
+import tomllib
+from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import httpx
 import pytest
-from fastapi import FastAPI
+from pydantic import BaseModel
 
 from offload import JobDead, JobNotFound, Queue
 from offload.fastapi import (
@@ -26,15 +23,11 @@ from offload.fastapi import (
     lifespan,
 )
 from tests.fastapi.serving import events, served
+from tests.seeds import seed_001_blocks as blocks
+from tests.seeds.reading import ROOT
+from tests.seeds.running import with_worker
 
 BEARER = {"Authorization": "Bearer mytoken"}
-
-
-@pytest.fixture
-def queue(tmp_path: Path) -> Iterator[Queue]:
-    queue = Queue(db_path=str(tmp_path / "myapp.db"))
-    yield queue
-    queue.close()
 
 
 @contextlib.asynccontextmanager
@@ -54,9 +47,7 @@ async def test_a_unique_key_gives_the_job_that_is_there_until_it_ends(queue: Que
         await may_end.wait()
         return what
 
-    job1 = process.apply_async(args=("report",), unique_key="daily-report")
-    job2 = process.apply_async(args=("report",), unique_key="daily-report")
-    assert job1.id == job2.id  # Same job, not duplicated
+    job1 = blocks.unique_tasks(process)
     other = process.apply_async(args=("report",), unique_key="weekly-report")
     assert other.id != job1.id
     async with working(queue):
@@ -101,8 +92,8 @@ async def test_only_a_pending_job_can_be_cancelled(queue: Queue) -> None:
     def send_email(to: str, subject: str, body: str) -> str:
         return to + subject + body
 
-    job = send_email.delay("user@example.com", "Hello", "World")
-    assert queue.cancel_job(job.id)  # True if was pending
+    job, cancelled = blocks.job_cancellation(queue, send_email)
+    assert cancelled
     assert not queue.cancel_job(job.id)
     async with working(queue):
         done = await send_email.adelay("user@example.com", "Hello", "World")
@@ -163,41 +154,41 @@ def purge_at_once(purge: Any, wanted: int) -> None:
     assert purged == wanted
 
 
-def test_results_have_a_time_to_live(tmp_path: Path) -> None:
-    queue = Queue(
-        db_path=str(tmp_path / "myapp.db"),
-        result_ttl=3600,  # Auto-purge completed/dead jobs older than 1 hour
-    )
-
-    @queue.task()
-    def resize_image(image: str) -> None: ...
-
-    job = resize_image.apply_async(
-        args=("photo.jpg",),
-        result_ttl=600,  # This job's results expire after 10 minutes
-    )
-    assert queue.result_ttl == 3600
-    assert job.job.result_ttl == 600
-    queue.close()
-
-
 # ---------------------------------------------------------------------------------- async
 
 
-async def test_async_equivalents(queue: Queue, purgeable: tuple[str, str]) -> None:
-    stats = await queue.astats()
-    assert stats == await asyncio.to_thread(queue.stats)
-    assert (stats["completed"], stats["dead"]) == (1, 1)
-    dead = await queue.adead_letters()
-    assert dead == await asyncio.to_thread(queue.dead_letters)
-    new_id = await queue.aretry_dead(dead[0].id)
-    assert (await queue.astats())["pending"] == 1
-    assert await queue.acancel_job(new_id)
+async def test_sync_and_async_say_the_same(queue: Queue) -> None:
+    @queue.task()
+    async def fine() -> str:
+        return "fine"
+
+    @queue.task(max_retries=0)
+    async def broken() -> None:
+        raise ValueError("boom")
+
+    async with working(queue):
+        job = await fine.adelay()
+        await job.aresult(timeout=30)
+        dead = [await broken.adelay(), await broken.adelay()]
+        for each in dead:
+            with pytest.raises(JobDead):
+                await each.aresult(timeout=30)
+    pending = [await fine.aapply_async(delay=100), await fine.aapply_async(delay=100)]
+
+    of_sync = blocks.sync_support(queue, job, pending[0].id, dead[0].id)
+    of_async = await blocks.async_support(queue, job, pending[1].id, dead[1].id)
+    for turn, (stats, letters, new_id, cancelled, result) in enumerate((of_sync, of_async)):
+        assert (stats["completed"], stats["dead"]) == (1, 2)
+        # Each turn has cancelled one job, and retried one letter.
+        assert (stats["pending"], stats["cancelled"]) == (2, turn)
+        assert [letter.id for letter in letters] == [each.id for each in dead[turn:]][::-1]
+        retried = await queue.aget_job(new_id)
+        assert retried is not None
+        assert (retried.status, retried.origin) == ("pending", dead[turn].id)
+        assert (cancelled, result) == (True, "fine")
+    assert [(await each.arefresh()).status for each in pending] == ["cancelled"] * 2
     with pytest.raises(JobNotFound):
         await queue.aretry_dead(dead[0].id)
-    job = await queue.aget_job(purgeable[0])
-    assert job is not None
-    assert await job.aresult(timeout=30) is None
 
 
 # -------------------------------------------------------------------------------- batches
@@ -208,16 +199,9 @@ def test_batches(queue: Queue) -> None:
     def process(item_id: int, *, loud: bool = False) -> int:
         return item_id
 
-    # Enqueue 1000 jobs in one transaction
     jobs = process.map([(i,) for i in range(1000)])
     assert len({job.id for job in jobs}) == 1000
-    jobs = queue.enqueue_many(
-        task_name="myapp.process",
-        args_list=[(i,) for i in range(1000)],
-        kwargs_list=None,  # Optional per-job kwargs
-        priority=5,  # Same priority for all
-        queue="processing",  # Same queue for all
-    )
+    jobs = blocks.queue_enqueue_many(queue)
     assert {(job.queue_name, job.job.priority) for job in jobs} == {("processing", 5)}
     queue.enqueue_many("myapp.process", [(1,)], [{"loud": True}])
     assert queue.stats()["pending"] == 2001
@@ -230,32 +214,8 @@ def test_batches(queue: Queue) -> None:
 # -------------------------------------------------------------------------------- FastAPI
 
 
-@pytest.fixture
-def seed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """Return a function that imports one of the seed's applications, its database in here."""
-    monkeypatch.chdir(tmp_path)
-    names = [f"tests.seeds.seed_001_{name}" for name in ("quick", "custom", "full")]
-    for name in names:
-        sys.modules.pop(name, None)
-    loaded: list[ModuleType] = []
-
-    def load(name: str) -> ModuleType:
-        loaded.append(importlib.import_module(f"tests.seeds.seed_001_{name}"))
-        return loaded[-1]
-
-    yield load
-    for module in loaded:
-        module.queue.close()
-
-
-def with_worker(module: ModuleType) -> FastAPI:
-    site = FastAPI(lifespan=lifespan(module.queue, worker=True))
-    site.mount("/", module.app)
-    return site
-
-
 def test_quick_setup(seed: Any) -> None:
-    module = seed("quick")
+    module = seed("001_quick")
     with served(module.app) as address, httpx.Client(base_url=f"{address}/tasks") as client:
         job = module.process_data.delay({"a": 1})
         assert StatsResponse(**client.get("/stats").json()).pending == 1
@@ -267,7 +227,7 @@ def test_quick_setup(seed: Any) -> None:
 
 
 def test_full_example(seed: Any) -> None:
-    module = seed("full")
+    module = seed("001_full")
     module.do_resize = "{}@{}".format
     with (
         served(with_worker(module)) as address,
@@ -285,7 +245,7 @@ def test_full_example(seed: Any) -> None:
 
 
 def test_failures_over_http(seed: Any) -> None:
-    module = seed("full")
+    module = seed("001_full")
 
     def do_resize(image_url: str, size: int) -> None:
         raise ValueError(f"{image_url} is no image")
@@ -309,8 +269,23 @@ def test_failures_over_http(seed: Any) -> None:
         assert not cancelled.cancelled
 
 
+def test_response_models_can_be_imported() -> None:
+    wanted = ["Stats", "Job", "JobError", "JobResult", "Cancel", "DeadLetter", "Retry"]
+    models = blocks.response_models()
+    assert sorted(models) == sorted(f"{name}Response" for name in wanted)
+    assert all(issubclass(model, BaseModel) for model in models.values())
+
+
+def test_the_extra_brings_fastapi() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    [extra] = project["optional-dependencies"]["fastapi"]
+    assert extra.startswith("fastapi")
+    # Arguments and results are typed through it, so it is there without an extra too.
+    assert any(each.startswith("pydantic") for each in project["dependencies"])
+
+
 def test_custom_tags_and_dependencies(seed: Any) -> None:
-    app = seed("custom").app
+    app = seed("001_custom").app
     tags = {tuple(way["tags"]) for path in app.openapi()["paths"].values() for way in path.values()}
     assert tags == {("task-queue",)}
     with served(app) as address, httpx.Client(base_url=f"{address}/tasks") as client:
