@@ -137,27 +137,6 @@ def test_a_store_that_cannot_be_opened_is_one_readable_line(folder: Path) -> Non
         assert done.stderr.splitlines()[-1].startswith("offload: ")
 
 
-def test_info_for_programs(folder: Path) -> None:
-    enqueue(folder, "shop.add.map([(1, 2)] * 3); shop.add.delay(1, 1).cancel()")
-    done = offload(folder, "info", "--app", "shop:queue", "--json")
-    assert (done.returncode, done.stderr) == (0, "")
-    assert json.loads(done.stdout) == {
-        "jobs": {
-            "pending": 3, "running": 0, "completed": 0, "failed": 0, "dead": 0, "cancelled": 1,
-        },
-        "workers": [],
-    }  # fmt: skip
-
-
-def test_info_for_people(folder: Path) -> None:
-    enqueue(folder, "shop.add.map([(1, 2)] * 1234)")
-    done = offload(folder, "info", "-A", "shop:queue")
-    assert done.returncode == 0
-    assert "data/jobs.db" in done.stdout
-    [row] = [line for line in done.stdout.splitlines() if "pending" in line]
-    assert "1234" in row
-
-
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_worker_runs_jobs_until_it_is_asked_to_stop(folder: Path, number: int) -> None:
     code = "shop.fail.delay(); print(shop.add.delay(2, 3).id)"

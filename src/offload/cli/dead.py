@@ -18,13 +18,17 @@ from offload.cli.options import (
 from offload.cli.output import Column, Failed, ago, ask, emit, say, span, table
 from offload.queue.operating import PURGE_AGE
 
-LimitOption = Annotated[int, typer.Option(min=1, max=1000, help="How many: --limit 100.")]
-IdsArgument = Annotated[list[str] | None, typer.Argument(help="The letters, as `dead` shows them.")]
+LimitOption = Annotated[
+    int, typer.Option(min=1, max=1000, metavar="N", help="How many: --limit 100.")
+]
+IdsArgument = Annotated[
+    list[str] | None, typer.Argument(metavar="ID…", help="The letters, as `dead` shows them.")
+]
 AllOption = Annotated[bool, typer.Option("--all", help="Every letter there is now.")]
 CompletedOption = Annotated[bool, typer.Option("--completed", help="Jobs that have ended.")]
 DeadOption = Annotated[bool, typer.Option("--dead", help="Dead letters.")]
 
-app = group("List dead letters, retry and purge them.")
+app = group()
 
 
 @app.callback()
@@ -35,7 +39,9 @@ def dead(
     limit: LimitOption = 20,
     as_json: JsonOption = False,
 ) -> None:
-    """List the jobs whose attempts were used up, newest first.
+    """List dead letters, newest first; or retry, purge them.
+
+    A dead letter is what is kept of a job whose attempts were used up.
 
     Example: offload dead --app app:queue --limit 100
     """

@@ -85,7 +85,7 @@ def _workers(queue: Queue) -> Finding:
     start = "start one: offload worker --app …"
     waiting = queue.stats()["pending"]
     if waiting:
-        return wrong("workers", f"none alive, {waiting:,} jobs are pending", start)
+        return wrong("workers", f"none alive, {waiting:,} pending", start)
     return note("workers", "none alive, and nothing to do", start)
 
 

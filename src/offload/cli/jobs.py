@@ -18,18 +18,30 @@ AnyHandle = JobHandle[object]
 
 IdArgument = Annotated[str, typer.Argument(metavar="ID", help="The job's id, as `jobs` shows it.")]
 StatusOption = Annotated[
-    State | None, typer.Option(help="Only jobs of this status: --status dead.")
+    State | None,
+    typer.Option(
+        metavar="STATUS",
+        help="Only pending, running, complete, failed, dead or cancelled ones: --status dead.",
+    ),
 ]
-TaskOption = Annotated[str | None, typer.Option(help="Only jobs of this task: --task app.resize.")]
-QueueOption = Annotated[str | None, typer.Option(help="Only jobs of this queue: --queue mails.")]
-TagOption = Annotated[str | None, typer.Option(help="Only jobs with this tag: --tag nightly.")]
-LimitOption = Annotated[int, typer.Option(min=1, max=1000, help="How many: --limit 100.")]
+TaskOption = Annotated[
+    str | None, typer.Option(metavar="TASK", help="Only jobs of this task: --task app.resize.")
+]
+QueueOption = Annotated[
+    str | None, typer.Option(metavar="QUEUE", help="Only jobs of this queue: --queue mails.")
+]
+TagOption = Annotated[
+    str | None, typer.Option(metavar="TAG", help="Only jobs with this tag: --tag nightly.")
+]
+LimitOption = Annotated[
+    int, typer.Option(min=1, max=1000, metavar="N", help="How many: --limit 100.")
+]
 BeforeOption = Annotated[
     str | None, typer.Option(metavar="ID", help="Only jobs older than this one: the next page.")
 ]
 RunningOption = Annotated[bool, typer.Option("--running", help="Ask a running job to stop, too.")]
 
-app = group("List jobs; show, cancel and replay one.")
+app = group()
 
 
 @app.callback()
@@ -45,7 +57,7 @@ def jobs(
     limit: LimitOption = 20,
     as_json: JsonOption = False,
 ) -> None:
-    """List jobs, newest first.
+    """List jobs, newest first; or show, cancel, replay one.
 
     Example: offload jobs --app app:queue --status dead --limit 100
     """

@@ -55,9 +55,9 @@ AgeOption = Annotated[
 ]  # fmt: skip
 
 
-def group(help_text: str) -> typer.Typer:
-    """Return commands of one kind; what is given before their name holds for them too."""
-    return typer.Typer(help=help_text, invoke_without_command=True, no_args_is_help=False)
+def group() -> typer.Typer:
+    """Return commands of one kind; --app and --json before their name hold for them too."""
+    return typer.Typer(invoke_without_command=True)
 
 
 def asked_of(context: typer.Context, app: str | None, *, as_json: bool) -> str | None:

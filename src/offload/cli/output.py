@@ -132,12 +132,18 @@ def span(seconds: float) -> str:
 
 
 def ask(question: str, *, yes: bool) -> None:
-    """Return if the answer is yes; end the command if it is not.
+    """Return if the answer is yes.
 
     Asked on stderr, so that stdout stays one document.
+
+    Raises:
+        Failed: it is anything else, or nobody is there to answer.
     """
-    if not yes:
-        typer.confirm(question, abort=True, err=True)
+    if yes:
+        return
+    typer.echo(f"{question} [y/N] ", nl=False, err=True)
+    if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
+        raise Failed("nothing was done: answer y, or say --yes")
 
 
 def _fitted(columns: Sequence[Column], rows: Iterable[Sequence[str]], room: int) -> list[int]:

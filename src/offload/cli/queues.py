@@ -9,16 +9,16 @@ from offload.cli.apps import opened
 from offload.cli.options import AppOption, GroupAppOption, JsonOption, asked_of, group
 from offload.cli.output import Column, emit, say, table
 
-NameArgument = Annotated[str, typer.Argument(help="The queue's name: mails.")]
+NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The queue's name: mails.")]
 
-app = group("List queues, pause and resume them.")
+app = group()
 
 
 @app.callback()
 def queues(
     context: typer.Context, *, app: GroupAppOption = None, as_json: JsonOption = False
 ) -> None:
-    """List the queues that have pending or running jobs, or are paused.
+    """List queues that have jobs or are paused; or pause, resume one.
 
     Example: offload queues --app app:queue
     """

@@ -10,16 +10,18 @@ from offload.cli.options import AppOption, GroupAppOption, JsonOption, asked_of,
 from offload.cli.output import Column, Failed, ago, emit, say, table
 from offload.queue.schedule_info import ScheduleInfo
 
-NameArgument = Annotated[str, typer.Argument(help="The schedule's name, by default its task's.")]
+NameArgument = Annotated[
+    str, typer.Argument(metavar="NAME", help="The schedule's name, by default its task's.")
+]
 
-app = group("List periodic tasks; pause, resume, trigger and delete them.")
+app = group()
 
 
 @app.callback()
 def schedules(
     context: typer.Context, *, app: GroupAppOption = None, as_json: JsonOption = False
 ) -> None:
-    """List the schedules by name.
+    """List periodic tasks by name; or pause, resume, trigger, delete one.
 
     Example: offload schedules --app app:queue
     """
