@@ -203,7 +203,7 @@ def test_the_application_may_stand_before_the_command(
     for group, command in (("queues", "pause"), ("queues", "resume")):
         words = (group, "--app", "market:queue", "--json", command, "mails")
         assert terminal(*words).document["changed"] is True
-    for words in (("jobs",), ("dead", "retry", "--all"), ("queues",), ("info",), ("doctor",)):
-        done = terminal(*words)
+    for typed in ("jobs", "dead retry --all", "queues", "info", "doctor"):
+        done = terminal(*typed.split())
         assert done.code == 2
         assert "--app" in done.err

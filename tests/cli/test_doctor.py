@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +31,7 @@ async def beaten(terminal: Terminal) -> None:
 
 
 @pytest.fixture
-def healthy(terminal: Terminal) -> Iterator[Terminal]:
+def healthy(terminal: Terminal) -> Terminal:
     """A queue with a worker that is alive and a job that waits."""
     terminal.app.add.delay(1, 2)
     asyncio.run(beaten(terminal))

@@ -1,6 +1,8 @@
 """The help teaches: an example for each command, and one that is right."""
 
+import re
 import shlex
+from pathlib import Path
 
 import pytest
 import typer.main
@@ -29,6 +31,12 @@ def test_each_command_has_an_example_of_itself(terminal: Terminal, words: list[s
     typed = shlex.split(example.removeprefix("Example: "))
     assert typed[: len(words) + 1] == ["offload", *words]
     assert "app:queue" in typed
+
+
+def test_each_command_is_on_its_page() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "cli.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `offload ([a-z]+(?: [a-z]+)?)", page, re.MULTILINE)
+    assert sorted(rows) == sorted(commands())
 
 
 def test_there_is_a_command_for_each_of_these() -> None:

@@ -1,6 +1,8 @@
 """What the router mounts, for whom, and how OpenAPI shows it."""
 
 import asyncio
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -65,6 +67,13 @@ def test_bare_it_mounts_what_the_seeds_show() -> None:
 @pytest.mark.parametrize("options", [{"operator": True}, {"dependencies": [Depends(only_me)]}])
 def test_operators_get_more(options: dict[str, Any]) -> None:
     assert routes(schema(QueueRouter(Queue("memory://"), **options))) == PUBLIC | OPERATOR
+
+
+def test_each_route_is_on_its_page() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "fastapi.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(GET|POST) (\S+)`", page, re.MULTILINE)
+    assert {(method.lower(), path) for method, path in rows} == PUBLIC | OPERATOR
+    assert len(rows) == len(PUBLIC | OPERATOR)
 
 
 def test_dependencies_guard_every_route(site: Site) -> None:

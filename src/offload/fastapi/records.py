@@ -50,4 +50,4 @@ class RecordEndpoints:
     ) -> dict[str, TaskMetricsResponse]:
         """Show the newest attempts in a few numbers for each task."""
         numbers = await self._queue.ametrics(task, since=since)
-        return {name: TaskMetricsResponse.of(found) for name, found in numbers.items()}
+        return {name: TaskMetricsResponse.of(each) for name, each in numbers.items()}

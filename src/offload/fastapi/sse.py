@@ -67,9 +67,10 @@ async def job_events(
         raise HTTPException(404, "Job not found")
     seen = last_seen(request, first)
     telling = StatesAndParts(queue, seen) if include_results else States(seen)
-    if first.job.is_final and await telling.knows(first):
-        await watch.aclose()
-        return Response(status_code=204)
+    if first.job.is_final:
+        await watch.aclose()  # it has nothing more to say
+        if await telling.knows(first):
+            return Response(status_code=204)
     return EventStream(_events(watch, first, telling))
 
 

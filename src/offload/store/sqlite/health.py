@@ -147,7 +147,7 @@ def _inside(path: Path) -> list[Finding]:
                 file.set_busy_timeout(connection.BUSY_TIMEOUT_MS)
                 return [check(file) for check in (_journal, _schema, _integrity)]
     except StoreError as error:
-        return [wrong("file", str(error), "see docs/cli.md, or restore it from a backup")]
+        return [wrong("file", str(error), "put that right, or restore the file from a backup")]
 
 
 def _journal(file: apsw.Connection) -> Finding:
