@@ -3,9 +3,9 @@
 
 PYTHON ?= python3
 PORT ?= 8000
-# Two processes fit the smallest machine we promise to run on; loadgroup keeps tests that
-# share a scarce thing (one browser, one port) on one of them.
-PYTEST_ARGS ?= -n 2 --dist loadgroup
+# Two processes fit the smallest machine we promise to run on; loadfile keeps the tests of a
+# file, which may share a scarce thing (one browser, one port), on one of them.
+PYTEST_ARGS ?= -n 2 --dist loadfile
 
 SHELL := /bin/sh
 MAKEFLAGS += --no-builtin-rules
@@ -53,9 +53,18 @@ check: $(VENV)/.dev-ready ## format, lint, types, import contracts, public API
 mutants: $(VENV)/.dev-ready ## plant each known bug of tests/mutants and see a test fail
 	$(BIN)/python tests/mutants/run.py
 
-.PHONY: evidence
-evidence: $(VENV)/.dev-ready ## cut the power 50,000 times and write what was left to docs/evidence
+.PHONY: evidence evidence-power evidence-model evidence-kill
+evidence: evidence-power evidence-model evidence-kill ## the long proofs, two hours and more, into docs/evidence
+
+evidence-power: $(VENV)/.dev-ready
 	$(BIN)/python -m tests.power.run --images 50000 --seed 1 --out docs/evidence/power.json
+
+evidence-model: $(VENV)/.dev-ready
+	$(BIN)/python -m tests.store.play --steps 1000000 --seed 1 --out docs/evidence/model.json
+
+evidence-kill: $(VENV)/.dev-ready
+	$(BIN)/python -m tests.kill.run --jobs 100000 --workers 4 --kills 2000 --stops 1000 \
+		--seed 1 --out docs/evidence/kill.json
 
 .PHONY: bench
 bench: $(VENV)/.dev-ready $(PEERS)/.ready ## measure beside a raw loop and the peers (BENCH_ARGS=…)

@@ -3,6 +3,7 @@
 import contextlib
 import inspect
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from hypothesis import given, settings, strategies as st
@@ -175,3 +176,24 @@ def test_arguments_that_fit_the_function_no_more(payload: bytes) -> None:
     # Otherwise it would look like a TypeError that the task itself has raised.
     with pytest.raises(ArgumentError, match=r"app\.task"):
         Signature(nothing, "app.task").decode_arguments(payload)
+
+
+def test_the_first_argument_may_come_later() -> None:
+    def function(x: int, y: str, *, z: int = 0) -> None: ...
+
+    signature = Signature(function, "t")
+    assert signature.encode_arguments(("a",), {"z": 1}, fed=True) == b'[["a"],{"z":1}]'
+    for args, kwargs in [((), {}), ((1,), {}), (("a", "b"), {}), (("a",), {"x": 1})]:
+        with pytest.raises(ArgumentError):
+            signature.encode_arguments(args, kwargs, fed=True)
+    assert signature.arguments(("a",), {}, fed=True) == {"y": "a", "z": 0}
+
+
+def test_arguments_are_told_apart_by_name() -> None:
+    def function(x: int, *more: str, **named: Any) -> None: ...
+
+    signature = Signature(function, "t")
+    bound = signature.arguments((1, "a", "b"), {"n": (1,)})
+    assert bound == {"x": 1, "more": ("a", "b"), "n": (1,)}
+    texts = {name: signature.encode_argument(name, value) for name, value in bound.items()}
+    assert texts == {"x": b"1", "more": b'"a","b"', "n": b'{"$tuple":[1]}'}

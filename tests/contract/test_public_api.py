@@ -11,52 +11,57 @@ PUBLIC = {
     "offload": """
         Abort ArgumentError CancelRequested ConfigurationError DependencyError DuplicateJob
         JobCancelled JobContext JobDead JobError JobEvent JobFailed JobGroup JobHandle
-        JobNotEnded JobNotFound JobPart JobPurged JobTimeout LeaseLost LimitExceeded Limits
-        NoCurrentJob OffloadError PayloadError PayloadTooLarge Queue Retry Snooze StoreCorrupted
-        StoreError StoreFull StoreRefused StoreUnavailable Task TaskDefinitionError
-        TaskNotRegistered Unique chain chord current_job group
+        JobNotEnded JobNotFound JobPart JobPurged JobTimeout LeaseLost LimitExceeded Limits Lock
+        LockLost NoCurrentJob OffloadError PayloadError PayloadTooLarge Queue Retry ScheduleInfo
+        ScheduleNotFound Snooze StoreCorrupted StoreError StoreFull StoreRefused
+        StoreUnavailable Task TaskDefinitionError TaskNotRegistered Unique chain chord
+        current_job group
     """,
     "offload.fastapi": """
         CancelResponse DeadLetterResponse JobErrorResponse JobResponse JobResultResponse
         QueueRouter RetryResponse StatsResponse job_events lifespan
     """,
     "offload.testing": """
-        ManualClock
+        Harness ManualClock
     """,
 }
 
 METHODS = {
     "Queue": """
-        acancel_job acancel_running_job aclose adead_letters aenqueue aenqueue_many aget_job
-        ajob_errors ajob_logs ajob_metrics ajob_parts alist_jobs alist_workers ametrics aopen
-        apause apaused_queues apurge apurge_completed apurge_dead aqueues areplay
-        areplay_history aresume aretry_all_dead aretry_dead aretry_dead_many arun_worker astats
-        awatch cancel_job cancel_running_job close dead_letters enqueue enqueue_many get_job
-        job_errors job_logs job_metrics job_parts list_jobs list_workers metrics middleware
-        on_cancel on_failure on_retry on_start on_success pause paused_queues purge
-        purge_completed purge_dead queues replay replay_history resume retry_all_dead
-        retry_dead retry_dead_many run_worker stats task
+        aadd_periodic acancel_job acancel_running_job aclose add_periodic adead_letters
+        adelete_periodic aedit_periodic aenqueue aenqueue_many aget_job ajob_errors ajob_logs
+        ajob_metrics ajob_parts alist_jobs alist_periodic alist_workers alock ametrics aopen
+        apause apause_periodic apaused_queues apurge apurge_completed apurge_dead aqueues
+        areplay areplay_history aresume aresume_periodic aretry_all_dead aretry_dead
+        aretry_dead_many arun_worker astats atrigger_periodic awatch cancel_job
+        cancel_running_job close dead_letters delete_periodic edit_periodic enqueue enqueue_many
+        get_job job_errors job_logs job_metrics job_parts list_jobs list_periodic list_workers
+        lock metrics middleware on_cancel on_failure on_retry on_start on_success pause
+        pause_periodic paused_queues periodic purge purge_completed purge_dead queues replay
+        replay_history resume resume_periodic retry_all_dead retry_dead retry_dead_many
+        run_worker stats task trigger_periodic
     """,
     "Task": """
         aapply_async adelay amap apply_async batch_draft delay draft map new_job new_jobs s si
     """,
     "JobHandle": """
         acancel aerrors afamily alogs ametrics aparts arefresh arepeats areplay aresult astream
-        awatch blocked_by cancel created_at data error errors family finished_at id logs
+        awatch blocked_by cancel created_at data error errors family finished_at id job logs
         message metadata metrics origin parts progress queue_name refresh repeats replay result
-        run_at started_at status stream tags task_name updated version
+        run_at schedule started_at status stream tags task_name tick updated version
     """,
     "JobGroup": """
         acancel arefresh aresult cancel count index refresh result status
     """,
     "JobContext": """
         ask_to_stop begin check_cancelled elapsed fencing_token id idempotency_key log metadata
-        publish queue_name remaining retry_count tags task_name update_progress wait_stopped
+        publish queue_name remaining retry_count schedule tags task_name tick update_progress
+        wait_stopped
     """,
 }
 
 # These touch no store, or have no meaning for the other side.
-SINGLE = {"task", "awatch", "aopen", "middleware"}
+SINGLE = {"task", "periodic", "awatch", "aopen", "middleware"}
 
 
 @pytest.mark.parametrize("module", PUBLIC)

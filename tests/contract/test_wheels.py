@@ -15,11 +15,7 @@ PROJECTS = {"offload": ROOT, "imaging": ROOT / "services" / "imaging"}
 SOURCES = {"offload": ROOT / "src", "imaging": ROOT / "services" / "imaging" / "src"}
 PIP = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input", "-qq"]
 
-pytestmark = [
-    pytest.mark.timeout(180),
-    # One process builds and downloads; a second one would only do the same again.
-    pytest.mark.xdist_group("wheels"),
-]
+pytestmark = pytest.mark.timeout(180)
 
 
 def run(command: Sequence[str | Path], cwd: Path) -> None:

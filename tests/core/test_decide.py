@@ -152,6 +152,13 @@ def test_a_lapse_after_a_request_to_stop_is_a_cancel(crashes: int) -> None:
     assert finish.error == "its worker died after a cancel was asked for"
 
 
+@pytest.mark.parametrize("crashes", [0, 2, 5])
+def test_a_lapse_without_a_crash_is_no_poison(crashes: int) -> None:
+    """A worker that froze, or that runs functions elsewhere, was not killed by this one."""
+    finish = decide(running(crashes=crashes), Lapsed("silent", crashed=False), half)
+    assert (finish.move, finish.crashed) == (Move.RETRY, False)
+
+
 def test_three_crashes_are_poison() -> None:
     assert POISON_CRASHES == 3
 

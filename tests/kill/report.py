@@ -61,8 +61,10 @@ def recheck(report: Path) -> Findings:
     if hashlib.sha256(lzma.decompress(history.read_bytes())).hexdigest() != told["history sha256"]:
         raise ValueError(f"{history.name} is not the history that {report.name} was made from")
     findings = check(read(history))
-    if findings.counts != told["counts"]:
-        raise ValueError(f"{report.name} says {told['counts']}, its history {findings.counts}")
+    # The checker may have learned to count more since.
+    shown = {name: findings.counts.get(name) for name in told["counts"]}
+    if shown != told["counts"]:
+        raise ValueError(f"{report.name} says {told['counts']}, its history {shown}")
     return findings
 
 

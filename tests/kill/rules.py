@@ -299,6 +299,9 @@ def _counts(world: World, violations: list[Violation]) -> dict[str, int]:
         "of these harmless": sum(
             _poisoned(record) and not any(ask.is_poison for ask in record.asked) for record in jobs
         ),
+        "of these begun less often": sum(
+            _poisoned(record) and len(record.runs) < world.began.poison for record in jobs
+        ),
         "lost": sum(each.rule == "I1" for each in violations),
         "violations": len(violations),
     }  # fmt: skip

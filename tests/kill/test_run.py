@@ -1,5 +1,6 @@
 """Real workers and producers, killed and stopped while they work; and the stored evidence."""
 
+import lzma
 from pathlib import Path
 
 import pytest
@@ -7,9 +8,10 @@ from rich.console import Console
 from rich.progress import Progress
 
 from tests.kill.harness import ROOT, Harness, Load
-from tests.kill.history import read
-from tests.kill.report import history_of, recheck
+from tests.kill.history import read, write
+from tests.kill.report import history_of, recheck, store
 from tests.kill.rules import check
+from tests.kill.tale import LEASE, Tale
 
 EVIDENCE = [path for path in sorted(ROOT.glob("docs/evidence/*.json")) if history_of(path).exists()]
 
@@ -24,8 +26,8 @@ async def test_what_is_killed_or_stopped_loses_nothing(tmp_path: Path) -> None:
         stops=15,
         producer_kills=8,
         seed=1,
-        lease=2.0,
-        rest=0.3,
+        lease=1.5,
+        rest=0.2,
     )
     with Progress(console=Console(quiet=True)) as progress:
         await Harness(load, tmp_path).run(progress)
@@ -43,3 +45,32 @@ async def test_what_is_killed_or_stopped_loses_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize("report", EVIDENCE, ids=lambda path: path.stem)
 def test_stored_evidence_still_shows_what_it_says(report: Path) -> None:
     assert recheck(report).violations == []
+
+
+def test_evidence_that_was_changed_is_refused(tmp_path: Path) -> None:
+    """Neither other numbers nor another history pass for it."""
+    load = Load(
+        jobs=1,
+        workers=1,
+        producers=1,
+        kills=0,
+        stops=0,
+        producer_kills=0,
+        seed=0,
+        lease=LEASE,
+        rest=0.1,
+    )
+    told = Tale().enqueue().run(1).keep()
+    findings = told.end()
+    write(tmp_path / "history", told.events)
+    report = tmp_path / "run.json"
+    store(report, load, 1.0, findings, tmp_path / "history")
+    assert recheck(report) == findings
+    honest = report.read_text()
+    report.write_text(honest.replace('"effects": 1', '"effects": 2'))
+    with pytest.raises(ValueError, match="its history"):
+        recheck(report)
+    report.write_text(honest)
+    history_of(report).write_bytes(lzma.compress((tmp_path / "history").read_bytes() * 2))
+    with pytest.raises(ValueError, match="is not the history"):
+        recheck(report)

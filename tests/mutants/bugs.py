@@ -87,13 +87,16 @@ MUTANTS = [
         "lease fence removed",
         "a worker that was frozen past its lease overwrites what its successor did",
         f"{CONFORMANCE}::test_an_old_lease_is_refused_once_there_is_a_newer_one",
-        (Edit(SQLITE, "AND lease = :lease", "", within="-- name: finish_complete"),),
+        (
+            Edit(SQLITE, "(run.id, run.lease): run", "run.id: run", within="def finish("),
+            Edit(SQLITE, "(each.job_id, each.lease)", "each.job_id", within="def finish("),
+        ),
     ),
     Mutant(
         "fence fails open",
-        "a report that the fence refused is recorded, and called accepted, all the same",
+        "a worker that was refused is told that its report was accepted",
         f"{CONFORMANCE}::test_an_old_lease_is_refused_once_there_is_a_newer_one",
-        (Edit(SQLITE, "if not moved: return False", "", within="def _finish_one"),),
+        (Edit(SQLITE, "[run is not None for run, _ in taken]", "[True for _ in taken]"),),
     ),
     Mutant(
         "result after status",
@@ -101,7 +104,8 @@ MUTANTS = [
         "tests/store/test_sqlite_file.py::TestVisibility"
         "::test_all_parts_of_an_end_are_seen_together",
         (
-            Edit(SQLITE, "result = :result,", "", within="-- name: finish_complete"),
+            Edit(SQLITE, "result = ?,", "", within="-- name: complete"),
+            Edit(SQLITE, "(asked.result, now, run.seq)", "(now, run.seq)", within="def _apply("),
             Edit(
                 SQLITE,
                 ", -- Success is never seen before its result. "
@@ -110,15 +114,15 @@ MUTANTS = [
             ),
             Edit(
                 SQLITE,
-                "-- name: finish_again",
+                "-- name: again",
                 "-- name: result\n"
                 "UPDATE jobs SET result = :result WHERE id = :id AND state = 'complete'\n\n"
-                "-- name: finish_again",
+                "-- name: again",
             ),
             Edit(
                 SQLITE,
-                "return await self._write(lambda tx: operations.finish(tx, finishes, now))",
-                "applied = await self._write(lambda tx: operations.finish(tx, finishes, now))\n"
+                "return await self._write(lambda tx: finish(tx, finishes, now))",
+                "applied = await self._write(lambda tx: finish(tx, finishes, now))\n"
                 "late = [{'id': one.job_id, 'result': one.result} for one in finishes]\n"
                 "await self._write(lambda tx: [tx.execute(SQL['result'], one) for one in late])\n"
                 "return applied",
@@ -152,7 +156,7 @@ MUTANTS = [
         "claim beyond its limit",
         "a worker gets more jobs than it can run",
         f"{CONFORMANCE}::test_order_holds_across_queues",
-        (Edit(SQLITE, "sorted(found)[:limit]", "sorted(found)"),),
+        (Edit(SQLITE, "sorted(line, key=_place)[:limit]", "sorted(line, key=_place)"),),
     ),
     Mutant(
         "unique by check, then insert",
@@ -160,17 +164,23 @@ MUTANTS = [
         "tests/store/test_sqlite_file.py::TestTwoStores"
         "::test_racers_on_both_for_a_key_all_get_the_one_job",
         (
-            Edit(SQLITE, "CREATE UNIQUE INDEX jobs_unique", "CREATE INDEX jobs_unique"),
+            Edit(SQLITE, "CREATE UNIQUE INDEX jobs_held", "CREATE INDEX jobs_held"),
+            Edit(
+                SQLITE,
+                "if new.unique is not None: holder = _holder(tx, new.unique, now) "
+                "if holder is not None: return holder",
+                "",
+                within="def _one(",
+            ),
             Edit(
                 SQLITE,
                 "now = self._clock.now()",
                 "now = self._clock.now()\n"
                 "held = []\n"
-                "for new in jobs:\n"
-                "    values = {'id': '', 'unique_key': new.unique_key}\n"
-                "    held += await self._read(SQL['existing_job'], values)\n"
+                "for key in [new.unique.key for new in jobs if new.unique is not None]:\n"
+                "    held += await self._read(SQL['holder'].replace('?', ':key'), {'key': key})\n"
                 "if held:\n"
-                "    return [job_of(row) for row in held]",
+                "    return [job for job in await self.get([held[0][0]])]",
                 within="async def enqueue",
             ),
         ),
@@ -222,6 +232,87 @@ MUTANTS = [
                 "if job.attempt > job.retry.max_retries:",
                 "if job.attempt > 10**9:",
                 within="def _after_error",
+            ),
+        ),
+    ),
+    Mutant(
+        "tick without its key",
+        "two schedulers at the same moment both fire the same tick",
+        f"{CONFORMANCE}::test_a_tick_fires_once",
+        (Edit(SQLITE, "or schedule.next_at != fire.tick", "", within="def _fire_one"),),
+    ),
+    Mutant(
+        "permit not tied to the lease",
+        "a place of a lane is gone for good when the worker that held it has died",
+        f"{CONFORMANCE}::test_a_lost_job_keeps_its_place_until_it_is_ended",
+        (
+            Edit(
+                SQLITE,
+                "CREATE TABLE lanes (",
+                "CREATE TABLE lanes (\n    taken INTEGER NOT NULL DEFAULT 0,",
+            ),
+            Edit(
+                SQLITE,
+                "lanes.max_running - ( SELECT count(*) FROM jobs AS held WHERE held.state = "
+                "'running' AND held.lane IS NOT NULL AND held.lane = jobs.lane )",
+                "lanes.max_running - lanes.taken",
+            ),
+            Edit(
+                SQLITE,
+                "tx.channels.add(Channel.CHANGED)",
+                "tx.channels.add(Channel.CHANGED)\n"
+                "tx.execute(\n"
+                "    'UPDATE lanes SET taken = taken + (SELECT count(*) FROM jobs '\n"
+                "    'WHERE jobs.lane = lanes.name '\n"
+                "    'AND jobs.seq IN (SELECT value FROM json_each(:seqs)))',\n"
+                "    {'seqs': json.dumps(seqs)},\n"
+                ")",
+                within="def claim(",
+            ),
+            Edit(
+                SQLITE,
+                "lanes = [run.lane for run, _, _ in ends if run.lane is not None]",
+                "lanes = [run.lane for run, _, _ in ends if run.lane is not None]\n"
+                "back = [(run.lane,) for run, asked, _ in ends if not asked.crashed]\n"
+                "tx.each('UPDATE lanes SET taken = taken - 1 WHERE name = ?', back)",
+            ),
+        ),
+    ),
+    Mutant(
+        "synchronous is ignored",
+        "an acknowledged job is gone after a power loss",
+        "tests/power/test_power_loss.py::test_full_keeps_every_acknowledged_promise",
+        (
+            Edit(
+                SQLITE,
+                'f"PRAGMA synchronous = {synchronous}"',
+                '"PRAGMA synchronous = NORMAL"',
+            ),
+        ),
+    ),
+    Mutant(
+        "repeated hour forgotten",
+        "a job of every minute falls silent for the second pass through a repeated hour",
+        "tests/cron/test_dst.py"
+        "::test_a_wildcard_job_fires_in_each_real_minute_that_matches[America/New_York]",
+        (
+            Edit(
+                "src/offload/cron",
+                "CronSim(self.expression, wall - (last - first))",
+                "CronSim(self.expression, wall)",
+            ),
+        ),
+    ),
+    Mutant(
+        "pause lost by a restart",
+        "a schedule that an operator has paused fires again after a deployment",
+        "tests/worker/test_timekeeper.py::test_a_restart_keeps_a_pause",
+        (
+            Edit(
+                "src/offload/core/schedule.py",
+                "paused=there.paused,",
+                "",
+                within="def redefined",
             ),
         ),
     ),

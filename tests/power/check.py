@@ -13,11 +13,12 @@ from offload.core.job import NewJob
 from offload.core.records import Finish
 from offload.core.states import Move, State
 from offload.store.base import Store
+from offload.store.loop import IOLoop
 from offload.store.sqlite import SQLiteStore
 from offload.testing import ManualClock
 from tests.power.disk import Image
-from tests.power.history import MOST, records
 from tests.power.log import Log, Records
+from tests.power.reading import MOST, merged, records, tokens
 
 FILE = "jobs.db"
 WIDTH = 100
@@ -63,7 +64,8 @@ def judged(log: Log, cut: int, found: Found) -> tuple[Verdict, str]:
     owed, there = set(log.states[answered]), set(found.records)
     verdict = Verdict.LOST if found.records in log.states[:answered] else Verdict.BROKEN
     lacks, has = _short(owed - there), _short(there - owed)
-    return verdict, f"after operation {answered} it lacks {lacks} and has instead {has}"
+    last = log.answers[answered][:WIDTH]
+    return verdict, f"after operation {answered} ({last}) it lacks {lacks} and has instead {has}"
 
 
 def _short(records: set[str]) -> list[str]:
@@ -104,8 +106,7 @@ class Bench:
         try:
             await store.open()
             self._sound()
-            found = await records(store)
-            await resumed(store)
+            found = IOLoop().drive(_looked(store))
             self._sound()
         except Exception as error:  # noqa: BLE001 - a damaged file may show itself in any way
             return Found(problem=f"{type(error).__name__}: {error}")
@@ -120,6 +121,13 @@ class Bench:
         finally:
             connection.close()
         assert told == "ok", f"integrity_check: {told}"
+
+
+async def _looked(store: Store) -> Records:
+    """Return what is there, and do some work; driven, for a thread's turn for each read is slow."""
+    found = merged(await records(store), await tokens(store))
+    await resumed(store)
+    return found
 
 
 async def resumed(store: Store) -> None:

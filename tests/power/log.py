@@ -72,6 +72,8 @@ class Log:
     events: tuple[Event, ...]
     states: tuple[Records, ...]
     """`states[n]` holds after operation n; `states[0]` is the empty store."""
+    answers: tuple[str, ...]
+    """What each operation was answered, after its name; `answers[0]` is of none."""
     now: int
     """The wall clock at the end (Unix milliseconds)."""
 

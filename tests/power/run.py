@@ -46,6 +46,8 @@ class Cut:
     number: int
     position: int
     fate: Fate
+    at_sync: bool
+    """Whether it is one that was put just before a sync."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +87,7 @@ class Report:
         self.fates[cut.fate] += 1
         self.verdicts[verdict] += 1
         self.promises_checked += len(log.states[answered])
-        self.sync_points_cut += cut.number % EACH < len(sync_points(log))
+        self.sync_points_cut += cut.at_sync
         if verdict is not Verdict.SOUND:
             finding = Finding(cut.number, cut.position, cut.fate, verdict, problem)
             self.findings.append(finding)
@@ -98,12 +100,13 @@ class Report:
         self.sync_points += len(sync_points(log))
 
 
-def cut_of(log: Log, seed: int, number: int) -> Cut:
+def cut_of(log: Log, syncs: list[int], seed: int, number: int) -> Cut:
     """Return the cut that a number stands for: first each sync in turn, then anywhere."""
     rng = random.Random(f"{seed}/{number}/cut")
-    syncs, place = sync_points(log), number % EACH
-    position = syncs[place] if place < len(syncs) else rng.randrange(len(log.events) + 1)
-    return Cut(number, position, rng.choice(list(Fate)))
+    place = number % EACH
+    at_sync = place < len(syncs)
+    position = syncs[place] if at_sync else rng.randrange(len(log.events) + 1)
+    return Cut(number, position, rng.choice(list(Fate)), at_sync)
 
 
 def sync_points(log: Log) -> list[int]:
@@ -114,7 +117,8 @@ def sync_points(log: Log) -> list[int]:
 def images_of(log: Log, seed: int, numbers: Iterable[int]) -> Iterator[tuple[Cut, Image]]:
     """Return the images that belong to one history, in the order of their cuts."""
     disk, place = Disk(), 0
-    cuts = [cut_of(log, seed, number) for number in numbers]
+    syncs = sync_points(log)
+    cuts = [cut_of(log, syncs, seed, number) for number in numbers]
     for cut in sorted(cuts, key=lambda cut: cut.position):
         for event in log.events[place : cut.position]:
             disk.follow(event)

@@ -16,6 +16,13 @@ from offload.client.watcher import Subscription, Watcher
 from offload.store.loop import IOLoop
 from tests.worker.staging import working
 
+
+@pytest.fixture
+def url(path: Path) -> str:
+    """Only the file: in memory there is nothing to open, and nobody to share it with."""
+    return str(path)
+
+
 NAMES = {"offload-io", "offload-writer"}
 
 

@@ -18,9 +18,6 @@ HERE = Path(__file__).parent
 PORT = 8000
 PATIENCE = 30
 
-# The client says localhost:8000, and only one test at a time can have that.
-pytestmark = pytest.mark.xdist_group("port-8000")
-
 
 @pytest.fixture
 def listening() -> Iterator[socket.socket]:

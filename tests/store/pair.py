@@ -38,6 +38,13 @@ class Counts:
     operations: Counter[str] = field(default_factory=Counter)
     faults: Counter[str] = field(default_factory=Counter)
     digest: Any = field(default_factory=sha256)
+    """Of all answers: the same for the same seed, whatever the timing of the faults was."""
+    told: Callable[[], object] = lambda: None
+    """Called after each history."""
+
+    def kinds(self) -> tuple[Counter[str], ...]:
+        """Return all that is counted by name."""
+        return self.transitions, self.operations, self.faults
 
 
 COUNTS = Counts()
@@ -81,40 +88,46 @@ class Pair:
     # --- asking --------------------------------------------------------------------------------
 
     def both(self, call: Call[Answer]) -> tuple[Answer, Answer]:
-        """Return the answer of the model and that of the file."""
+        """Return the answer of the model and that of the file, which may be in another order."""
+        expected, answer = self._both(call)
+        COUNTS.digest.update(repr(expected).encode())
+        return expected, answer
 
+    def _both(self, call: Call[Answer]) -> tuple[Answer, Answer]:
         async def asked() -> tuple[Answer, Answer]:
             return await outcome(call, self.model), await outcome(call, self.files[self.turn])
 
         self.turn ^= not self.stay
-        expected, answer = self.runner.run(asked())
-        COUNTS.digest.update(repr(expected).encode())
-        return expected, answer
+        answers: tuple[Answer, Answer] = self.runner.run(asked())
+        return answers
 
     def same(self, name: str, call: Call[Answer], fault: Fault = Fault.NONE) -> Answer:
         """Require the same answer of both, and return it; a refusal is an answer, too."""
         COUNTS.operations[name] += 1
-        if fault in {Fault.CUT, Fault.CLOSED} and not self._had_effect(call, fault):
-            fault = Fault.NONE
-        elif fault in {Fault.CUT, Fault.CLOSED}:
+        expected = self._asked(call, fault)
+        COUNTS.digest.update(repr(expected).encode())
+        return expected
+
+    def _asked(self, call: Call[Answer], fault: Fault) -> Answer:
+        if fault in {Fault.CUT, Fault.CLOSED} and self._had_effect(call, fault):
             return self._caught_up(call)
-        elif fault is Fault.LOST:
+        if fault is Fault.LOST:
             COUNTS.faults[fault] += 1
             self._same(call)
         return self._same(call)
 
     def _same(self, call: Call[Answer]) -> Answer:
-        expected, answer = self.both(call)
+        expected, answer = self._both(call)
         assert answer == expected, difference(expected, answer)
         return expected
 
     def _had_effect(self, call: Call[Answer], fault: Fault) -> bool:
         """Interrupt a call of the file, and say whether it did all that it was asked for."""
-        before = self.read(self.files[self.turn])
+        before = self.runner.run(everything(self.files[self.turn]))
         self.runner.run(self._interrupted(call, fault))
         if fault is Fault.CLOSED:
             self.files[self.turn] = self.opened()
-        changed = self.read(self.files[self.turn]) != before
+        changed = self.runner.run(everything(self.files[self.turn])) != before
         COUNTS.faults[f"{fault}: {'with' if changed else 'without'} effect"] += 1
         return changed
 
@@ -131,44 +144,52 @@ class Pair:
             await store.retire("nobody")  # waits until the writer is through with what came before
 
     def _caught_up(self, call: Call[Answer]) -> Answer:
-        expected = self.runner.run(outcome(call, self.model))
-        self.compare()
-        self.turn ^= not self.stay
+        expected: Answer = self.runner.run(outcome(call, self.model))
+        self._same(everything)
         return expected
 
     # --- reading -------------------------------------------------------------------------------
 
-    def jobs(self) -> list[Job]:
-        """Return all jobs, which both must agree on, oldest first."""
-        return self._same(lambda store: store.search(ALL))[::-1]
+    def modelled(self) -> list[Job]:
+        """Return all jobs of the model, oldest first."""
+        return self.runner.run(self.model.search(ALL))[::-1]
+
+    def compare_jobs(self) -> None:
+        """Require that the jobs and their order are the same."""
+        self._same(lambda store: store.search(ALL))
 
     def compare(self) -> None:
         """Require that all that can be read is the same."""
-        expected, answer = self.read(self.model), self.read(self.files[self.turn])
-        assert answer == expected, difference(expected, answer)
+        self._same(everything)
+        self._same(beside)
 
-    def read(self, store: Store) -> dict[str, object]:
-        """Return all that can be read, without the numbers that each store gives for itself."""
-        return self.runner.run(everything(store))
+
+@dataclass(frozen=True)
+class Refused:
+    """How a call was refused: that is an answer, too."""
+
+    why: str
+    key: str = ""
+    holder: str = ""
 
 
 async def outcome(call: Call[Answer], store: Store) -> Any:
-    """Return what a call answers, or how it refuses."""
+    """Return what a call answers, or a `Refused`."""
     try:
         return await call(store)
     except DuplicateJob as error:
-        return "duplicate", error.key, error.job_id
+        return Refused("duplicate", error.key, error.job_id)
     except DependencyError:
-        return "unknown parent"
+        return Refused("unknown parent")
 
 
 async def everything(store: Store) -> dict[str, object]:
-    """Return all that can be read; of each record all but its number."""
-    jobs = await store.search(ALL)
-    ids = [job.id for job in jobs]
-    found: dict[str, object] = {
-        "jobs": jobs,
-        "same jobs": await store.get(ids),
+    """Return what can be read of the store as a whole; of each record all but its number.
+
+    Every change can be seen here, if only by the version of a job.
+    """
+    return {
+        "jobs": await store.search(ALL),
         "stats": [await store.stats(queue) for queue in (None, *QUEUES)],
         "queues": await store.queues(),
         "logs": numbered(await store.logs(RecordFilter(limit=100_000))),
@@ -177,6 +198,12 @@ async def everything(store: Store) -> dict[str, object]:
         "schedules": await store.schedules(),
         "workers": sorted(await store.workers(), key=lambda row: row.id),
     }
+
+
+async def beside(store: Store) -> dict[str, object]:
+    """Return what can be read of each job."""
+    ids = [job.id for job in await store.search(ALL)]
+    found: dict[str, object] = {"jobs": await store.get(ids)}
     for job_id in ids:
         found[f"parts of {job_id}"] = numbered(await store.parts(job_id, 0, 1000))
         found[f"errors of {job_id}"] = numbered(await store.errors(job_id))

@@ -33,7 +33,7 @@ def hanging() -> Iterator[subprocess.Popen[bytes]]:
 
 def pulse_of(store: SQLiteStore, process: subprocess.Popen[bytes], lease: float) -> Pulse:
     beat = Beat("w", lease=lease, pid=process.pid)
-    return Pulse(str(store.capabilities.url), beat, interval=0.02)
+    return Pulse(str(store.capabilities.url), beat, interval=0.02, blames=True)
 
 
 async def test_a_worker_that_hangs_and_blocks_the_store_is_killed(

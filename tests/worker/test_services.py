@@ -59,7 +59,7 @@ async def test_two_janitors_take_a_job_over_once(
     await asyncio.gather(*(take_over(store) for store in stores * 2))
     for job_id, job in zip(ids, await stores[1].get(ids), strict=True):
         assert job is not None
-        assert (job.state, job.attempt, job.crashes) == (State.PENDING, 1, 1)
+        assert (job.state, job.attempt, job.crashes) == (State.PENDING, 1, 0)
         assert len(await stores[1].errors(job_id)) == 1
 
 
@@ -78,7 +78,7 @@ async def test_three_lapses_are_poison(stores: list[SQLiteStore], clock: ManualC
     await stores[0].enqueue([NewJob("a", "task", retry=RetryPolicy(max_retries=50))])
     for _ in range(3):
         assert len((await stores[0].claim("other", None, 1)).jobs) == 1
-        await take_over(stores[1])
+        await take_over(stores[1], crashed=True)
         clock.advance(3600)
     [letter] = await stores[0].dead_letters(10, 0)
     assert letter.job.error is not None

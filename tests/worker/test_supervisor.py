@@ -194,7 +194,7 @@ async def test_an_application_that_members_cannot_import_is_one_clear_error(
     assert last.startswith("offload: ")
     assert last.endswith("ImportError: broken for members")
     assert "app.py" in stage.log
-    assert await app.queue.aworkers() == []
+    assert await app.queue.alist_workers() == []
 
 
 async def test_a_member_that_dies_at_its_start_is_tried_again(app: Any, stage: Stage) -> None:
@@ -315,7 +315,7 @@ async def test_nothing_keeps_the_command_from_ending(
         assert not stage.inhabitants()
     stored = (await job.arefresh()).job
     assert (str(stored.state), stored.attempt, stored.crashes) == ("pending", 0, 0)
-    assert await app.queue.aworkers() == []
+    assert await app.queue.alist_workers() == []
     assert "Traceback" not in stage.log
 
 

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, strategies as st
 
 from offload.core.decide import Lapsed, Outcome, Raised, Released, Stopped
-from offload.core.records import Failure, Job, NewJob, stored
+from offload.core.job import Job, NewJob, stored
+from offload.core.records import Failure
 from offload.core.states import State
 from offload.worker import wire
 from offload.worker.wire import Frames, Kind

@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from services.imaging.tests import pictures
 from services.imaging.tests.running import Running
 
-pytestmark = [pytest.mark.xdist_group("browser"), pytest.mark.timeout(120)]
+pytestmark = pytest.mark.timeout(120)
 
 # The browser shall neither call home nor need a sandbox that containers do not allow.
 FLAGS = [

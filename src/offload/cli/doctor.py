@@ -34,7 +34,7 @@ def doctor(app: AppOption, *, as_json: JsonOption = False) -> None:
     if as_json:
         emit({"ok": not is_wrong, "findings": [documents.finding(each) for each in findings]})
     else:
-        columns = [Column("check"), Column("is"), Column("found", cut="right")]
+        columns = [Column("check"), Column("is", is_state=True), Column("found", cut="right")]
         table(columns, [[each.check, each.level, each.found] for each in findings])
         _show_remedies(findings)
     if is_wrong:

@@ -43,7 +43,7 @@ def show_workers(workers: list[WorkerRow]) -> None:
         Column("slots", is_number=True),
         Column("queues", cut="right"),
         Column("last beat"),
-        Column("state"),
+        Column("state", is_state=True),
     ]
     table(columns, [_row(worker) for worker in workers])
 

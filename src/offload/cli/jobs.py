@@ -74,7 +74,7 @@ def jobs(
     else:
         columns = [
             Column("job"),
-            Column("status"),
+            Column("status", is_state=True),
             Column("task", cut="left"),
             Column("queue", cut="right"),
             Column("enqueued"),

@@ -48,6 +48,7 @@ class Column:
     cut: str = ""
     """left or right: which end is left out. Of a task's name, the end tells more."""
     is_number: bool = False
+    is_state: bool = False
 
 
 def console() -> Console:
@@ -75,8 +76,7 @@ def table(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> None:
     for column in columns:
         grid.add_column(column.title, justify="right" if column.is_number else "left", no_wrap=True)
     for row in cells:
-        shown = [_cut(cell, w, c.cut) for cell, w, c in zip(row, widths, columns, strict=True)]
-        grid.add_row(*(Text(cell, STYLES.get(cell, "")) for cell in shown))
+        grid.add_row(*map(_shown, row, widths, columns))
     target.print(grid)
 
 
@@ -88,7 +88,8 @@ def facts(pairs: Mapping[str, str | None]) -> None:
     grid.add_column(overflow="fold")
     for name, value in pairs.items():
         if value is not None:
-            grid.add_row(name, Text(plain(value), STYLES.get(value, "")))
+            style = STYLES.get(value, "") if name == "status" else ""
+            grid.add_row(name, Text(plain(value), style))
     target.print(grid)
 
 
@@ -159,6 +160,10 @@ def _fitted(columns: Sequence[Column], rows: Iterable[Sequence[str]], room: int)
         widths[widest] -= 1
         excess -= 1
     return widths
+
+
+def _shown(cell: str, width: int, column: Column) -> Text:
+    return Text(_cut(cell, width, column.cut), STYLES.get(cell, "") if column.is_state else "")
 
 
 def _cut(text: str, width: int, end: str) -> str:

@@ -35,7 +35,7 @@ def queues(
             Column("queue", cut="right"),
             Column("pending", is_number=True),
             Column("running", is_number=True),
-            Column("state"),
+            Column("state", is_state=True),
         ]
         shown = ("paused" if row.paused else "open" for row in rows)
         table(

@@ -39,7 +39,7 @@ def schedules(
             Column("due", cut="right"),
             Column("next"),
             Column("last"),
-            Column("state"),
+            Column("state", is_state=True),
         ]
         table(columns, [_row(info) for info in found])
 

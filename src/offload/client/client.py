@@ -28,10 +28,18 @@ class Client:
         self, store: Store, loop: IOLoop, registry: Registry, defaults: QueueOptions
     ) -> None:
         """Reach the jobs in `store` through `loop`."""
-        self.store = store
-        self.loop = loop
         self._registry = registry
         self._defaults = defaults
+        self.connect(store, loop)
+
+    def connect(self, store: Store, loop: IOLoop, patience: float | None = None) -> None:
+        """Reach the jobs in this store from now on; what is under way ends on the one before.
+
+        `patience` is how many seconds to wait for a result if nobody says, None for ever.
+        """
+        self.store = store
+        self.loop = loop
+        self._patience = patience
         self._opened = False
         self._watcher = Watcher(store)
 
@@ -74,7 +82,7 @@ class Client:
 
         await self.loop.arun(closing())
 
-    async def enqueue(self, jobs: Sequence[NewJob]) -> list[Job]:
+    async def enqueue(self, jobs: Sequence[NewJob]) -> Sequence[Job]:
         """Store the jobs durably."""
         return await self.call(lambda store: store.enqueue(jobs))
 
@@ -83,7 +91,9 @@ class Client:
         return await self.call_on_loop(lambda _: self._wait(job_id, timeout))
 
     async def _wait(self, job_id: str, limit: float | None) -> Job | None:
-        subscription = await self._watcher.subscribe(job_id)
+        limit = self._patience if limit is None else limit
+        watcher = self._watcher
+        subscription = await watcher.subscribe(job_id)
         try:
             async with asyncio.timeout(limit if limit is None else max(limit, 0.001)):
                 while (job := await subscription.next()) is not None and not job.is_final:
@@ -93,21 +103,22 @@ class Client:
                 f"job {job_id} is not finished after {limit:g} s; it goes on"
             ) from None
         finally:
-            self._watcher.unsubscribe(subscription)
+            watcher.unsubscribe(subscription)
         return job
 
     async def watch(self, job_id: str, interval: float) -> AsyncGenerator[Job, None]:
         """Yield the job now and on every change, until it is final or gone."""
-        subscription = await self.call_on_loop(lambda _: self._watcher.subscribe(job_id))
+        loop, watcher = self.loop, self._watcher
+        subscription = await self.call_on_loop(lambda _: watcher.subscribe(job_id))
         try:
-            while (job := await self.loop.arun(subscription.next())) is not None:
+            while (job := await loop.arun(subscription.next())) is not None:
                 yield job
                 if job.is_final:
                     return
-                await self.loop.arun(subscription.pause(interval))
+                await loop.arun(subscription.pause(interval))
         finally:
             # Not awaited: whoever iterates may be cancelled again while this cleans up.
-            self.loop.call_soon(lambda: self._watcher.unsubscribe(subscription))
+            loop.call_soon(lambda: watcher.unsubscribe(subscription))
 
     async def published(self, job_id: str, after: int) -> AsyncGenerator[Part, None]:
         """Yield what a job publishes, from after that part, until it ends.

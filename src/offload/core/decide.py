@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from offload.core.job import Job
+from offload.core.light import light
 from offload.core.records import Failure, Finish
 from offload.core.states import Move
 
@@ -15,6 +16,7 @@ POISON_CRASHES = 3
 """A job whose process died this often is buried, whatever its retries: it would take down more."""
 
 
+@light
 @dataclass(frozen=True, slots=True)
 class Returned:
     """The task returned; `result` is encoded."""
@@ -43,6 +45,8 @@ class Lapsed:
     """Nobody reports on this job any more: its worker died, froze or was cut off."""
 
     reason: str
+    crashed: bool = True
+    """Whether a process died in which its function was running, and so may be to blame."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +92,8 @@ def _without_result(
             return Finish(job.id, job.lease, Move.RELEASE, delay=delay)
         case Raised(failure, retryable, delay):
             return _after_error(job, failure, rng, retryable=retryable, delay=delay)
-        case Lapsed(reason):
-            return _after_crash(job, Failure("WorkerLost", reason), rng)
+        case Lapsed(reason, crashed):
+            return _after_loss(job, Failure("WorkerLost", reason), rng, crashed=crashed)
 
 
 def _after_error(
@@ -111,18 +115,18 @@ def _after_error(
     return Finish(job.id, job.lease, Move.RETRY, delay=wait, failure=failure)
 
 
-def _after_crash(job: Job, failure: Failure, rng: Callable[[], float]) -> Finish:
-    crashes = job.crashes + 1
+def _after_loss(job: Job, failure: Failure, rng: Callable[[], float], *, crashed: bool) -> Finish:
+    crashes = job.crashes + crashed
     if job.cancel_requested:
         return _cancelled(job, "its worker died after a cancel was asked for")
-    if crashes >= POISON_CRASHES:
+    if crashed and crashes >= POISON_CRASHES:
         poison = Failure("PoisonJob", f"its process died {crashes} times; last: {failure.message}")
         return Finish(job.id, job.lease, Move.BURY, failure=poison, crashed=True)
     if job.attempt > job.retry.max_retries:
-        return Finish(job.id, job.lease, Move.BURY, failure=failure, crashed=True)
+        return Finish(job.id, job.lease, Move.BURY, failure=failure, crashed=crashed)
     # The first crash is most often the machine's fault, so the job runs again at once.
     wait = job.retry.delay(crashes - 1, rng) if crashes > 1 else 0.0
-    return Finish(job.id, job.lease, Move.RETRY, delay=wait, failure=failure, crashed=True)
+    return Finish(job.id, job.lease, Move.RETRY, delay=wait, failure=failure, crashed=crashed)
 
 
 def _cancelled(job: Job, reason: str) -> Finish:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from offload.core.lane import Lane
+from offload.core.light import light
 from offload.core.retry import RetryPolicy
 from offload.core.states import FINAL, State
 from offload.core.unique import UniqueKey
@@ -33,6 +34,7 @@ class Inputs(StrEnum):
     """The list of all results, in the order of `depends_on`."""
 
 
+@light
 @dataclass(frozen=True, slots=True)
 class NewJob:
     """A request to run a task, made by the caller; its id makes a repeated enqueue harmless."""
@@ -62,6 +64,7 @@ class NewJob:
     """The due time of the schedule that this job is for; None for one that was triggered."""
 
 
+@light
 @dataclass(frozen=True, slots=True)
 class Job:
     """A job as it is stored: a snapshot, never changed in place."""

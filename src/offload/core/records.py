@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from offload.core.job import Job
+from offload.core.light import light
 from offload.core.states import Move
 
 
@@ -34,6 +35,7 @@ class Failure:
         return (f"{self.type}: {line}" if line else self.type) + (" …" if more else "")
 
 
+@light
 @dataclass(frozen=True, slots=True)
 class Finish:
     """What becomes of a claimed job, to be applied only if `lease` is still the newest."""

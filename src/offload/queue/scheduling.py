@@ -1,6 +1,7 @@
 """The part of `Queue` that has to do with periodic tasks."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Unpack
 
@@ -15,6 +16,7 @@ from offload.tasks.definition import TaskOptions
 from offload.tasks.handle import JobHandle
 from offload.tasks.periodic import (
     JobOptions,
+    Periodic,
     job_of,
     plain_options,
     policy_of,
@@ -115,20 +117,11 @@ class Scheduling(Base):
         known = self.tasks.get(task if isinstance(task, str) else task.name)
         trigger = trigger_of(cron, every, tz, seconds=seconds)
         policy = policy_of(overlap, catch_up, jitter)
-        added = Schedule(
-            name=schedule_name(name, known),
-            task=known.name,
-            trigger=trigger.text,
-            tz=trigger.tz or "UTC",
-            next_at=trigger.after(await self._now()),
-            payload=known.signature.encode_arguments(args, kwargs or {}),
-            options=plain_options(known, options),
-            overlap=policy.overlap,
-            catch_up=policy.catch_up,
-            jitter=policy.jitter,
-            edited=True,
-        )
-        return self._info(await self._add(added))
+        name = schedule_name(name, known)
+        added = Periodic(name, known, trigger, policy, tuple(args), kwargs)
+        stored = added.schedule(await self._now())
+        stored = replace(stored, options=plain_options(known, options), edited=True)
+        return self._info(await self._add(stored))
 
     add_periodic = blocking(aadd_periodic)
 

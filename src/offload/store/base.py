@@ -167,7 +167,7 @@ class Store(Protocol):
 
     # --- hot -----------------------------------------------------------------------------
 
-    async def enqueue(self, jobs: Sequence[NewJob]) -> list[Job]:
+    async def enqueue(self, jobs: Sequence[NewJob]) -> Sequence[Job]:
         """Store the jobs, all or none, durably, and return each in order, as all of them left it.
 
         A job whose id is already stored is not stored again: the job that is there is returned,

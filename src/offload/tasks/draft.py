@@ -8,6 +8,7 @@ from math import inf
 from typing import Any, Protocol, cast
 
 from offload.codec import Signature
+from offload.core.alike import Alike
 from offload.core.errors import ArgumentError, ConfigurationError, PayloadError
 from offload.core.instants import instant
 from offload.core.job import Inputs, NewJob, OnParentFailure
@@ -23,7 +24,7 @@ from offload.core.options import (
 )
 from offload.core.unique import Unique, UniqueKey
 from offload.tasks import keys
-from offload.tasks.ids import new_id
+from offload.tasks.ids import new_id, new_ids
 
 
 class HasId(Protocol):
@@ -127,18 +128,34 @@ class Draft:
             **self._common,
         )
 
+    def jobs(self, calls: Iterable[object]) -> Sequence[NewJob]:
+        """Return the requests for many calls, each of which is a tuple of arguments.
+
+        Raises:
+            ArgumentError: an entry is no tuple or list, or does not fit.
+        """
+        entries = [self._entry(place, args) for place, args in enumerate(calls)]
+        if self._unique is not None or self._limit_key is not None or not entries:
+            return [self.job(args, {}) for args in entries]
+        encode = self._signature.encode_arguments
+        pattern = NewJob(id="", lane=self._lane, depends_on=self._parents, **self._common)
+        return Alike(pattern, new_ids(len(entries)), [encode(args, {}) for args in entries])
+
     def entry(self, place: int, args: object, kwargs: Mapping[str, Any]) -> NewJob:
         """Return the request for one of many calls.
 
         Raises:
             ArgumentError: its arguments are no tuple or list, or do not fit.
         """
+        return self.job(self._entry(place, args), kwargs)
+
+    def _entry(self, place: int, args: object) -> Sequence[Any]:
         if not isinstance(args, tuple | list):
             raise ArgumentError(
                 f"{self._task}: entry {place} is {args!r}: each must be a tuple of arguments, "
                 f"as in [({args!r},)]"
             )
-        return self.job(args, kwargs)
+        return args
 
     def _all_parents(self, feed: Feed) -> tuple[str, ...]:
         if self._parents and feed.inputs is Inputs.LIST:

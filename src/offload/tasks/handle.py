@@ -1,10 +1,12 @@
 """A job in the caller's hand."""
 
 import json
-from collections.abc import AsyncGenerator, Coroutine, Mapping
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
 from contextlib import aclosing
+from functools import partial
 from typing import Any, Generic, TypeVar, cast
 
+from offload.core.alike import Alike
 from offload.core.errors import JobCancelled, JobDead, JobError, JobFailed, JobPurged
 from offload.core.job import Job
 from offload.core.records import AttemptError, Family, JobLog, Metric, Repeat
@@ -33,12 +35,19 @@ class JobHandle(Generic[R]):
     Instants are in Unix milliseconds.
     """
 
-    def __init__(self, job: Job, jobs: Jobs, parent: Any = None) -> None:
-        """Hold `job`, reachable through `jobs`."""
-        self.job = job
+    def __init__(self, job: Job | Callable[[], Job], jobs: Jobs, parent: Any = None) -> None:
+        """Hold `job`, or what makes it when it is looked at, reachable through `jobs`."""
+        self._job = job
         self.parent = parent
         """In a chain, the handle of what came before: of a job, or of a group."""
         self._jobs = jobs
+
+    @property
+    def job(self) -> Job:
+        """The job as it was last read."""
+        if not isinstance(self._job, Job):
+            self._job = self._job()
+        return self._job
 
     def __repr__(self) -> str:
         """Show what a log line needs."""
@@ -270,8 +279,16 @@ class JobHandle(Generic[R]):
         """
         if job is None:
             raise JobPurged(self.id, "", f"job {self.id} is not there any more: it was purged")
-        self.job = job
+        self._job = job
         return self
 
     def _run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         return self._jobs.run(coroutine)
+
+
+def handles(stored: Sequence[Job], jobs: Jobs) -> list[JobHandle[Any]]:
+    """Return a handle for each job; those of many alike are not made before they are needed."""
+    if isinstance(stored, Alike):
+        places = range(len(stored))
+        return [JobHandle(partial(stored.__getitem__, place), jobs) for place in places]
+    return [JobHandle(job, jobs) for job in stored]

@@ -24,7 +24,7 @@ class Jobs(Protocol):
     async def call(self, operation: Callable[[Store], Awaitable[T]]) -> T:
         """Do something with the open store."""
 
-    async def enqueue(self, jobs: Sequence[NewJob]) -> list[Job]:
+    async def enqueue(self, jobs: Sequence[NewJob]) -> Sequence[Job]:
         """Store the jobs; see the store port."""
 
     async def wait(self, job_id: str, timeout: float | None) -> Job | None:

@@ -6,7 +6,7 @@ from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, Unpack, cast, 
 
 from offload.codec import Signature
 from offload.core.errors import ConfigurationError
-from offload.core.job import Job, NewJob
+from offload.core.job import NewJob
 from offload.core.options import checked, over
 from offload.tasks.bridge import blocking
 from offload.tasks.canvas import Step
@@ -20,7 +20,7 @@ from offload.tasks.definition import (
     limits_of,
 )
 from offload.tasks.draft import BatchOptions, CallOptions, Draft
-from offload.tasks.handle import JobHandle
+from offload.tasks.handle import JobHandle, handles
 from offload.tasks.hooks import Hooks
 from offload.tasks.ports import Jobs
 
@@ -126,8 +126,7 @@ class Task(Generic[P, Call, R]):
     map = blocking(amap)
 
     async def _enqueue(self, jobs: Sequence[NewJob]) -> list[JobHandle[R]]:
-        stored: list[Job] = await self.jobs.enqueue(jobs)
-        return [JobHandle(job, self.jobs) for job in stored]
+        return handles(await self.jobs.enqueue(jobs), self.jobs)
 
     # --- requests, of which nothing is stored yet ----------------------------------------
 
@@ -139,14 +138,13 @@ class Task(Generic[P, Call, R]):
 
     def new_jobs(
         self, calls: Iterable[Sequence[Any]], **options: Unpack[BatchOptions]
-    ) -> list[NewJob]:
+    ) -> Sequence[NewJob]:
         """Return a request for each tuple of arguments, all with the same options.
 
         Raises:
             ArgumentError: an entry is no tuple or list, or does not fit.
         """
-        draft = self.batch_draft(options)
-        return [draft.entry(place, args, {}) for place, args in enumerate(calls)]
+        return self.batch_draft(options).jobs(calls)
 
     def batch_draft(self, options: BatchOptions) -> Draft:
         """Return what makes the requests of several calls with these options.

@@ -24,6 +24,11 @@ log = logging.getLogger("offload.worker")
 End = tuple[Job, Outcome, float | None, int | None]
 
 MOST = 256
+MANY = 64
+ENOUGH = 128
+REST = 0.003
+"""Seconds to wait for more ends while more than `MANY` short jobs are under way: a transaction
+costs as much as twenty of them, until there are `ENOUGH`."""
 
 
 class Completer(Service):
@@ -71,6 +76,8 @@ class Completer(Service):
         """Store what has come in; what the store cannot take now is kept."""
         if not self._ended:
             await self.unless_stopping(self._inbox.wait())
+        if len(self._runs) > MANY and len(self._ended) < ENOUGH:
+            await self.unless_stopping(asyncio.sleep(REST))
         await self._store_ended()
 
     async def _store_ended(self) -> None:
@@ -132,5 +139,5 @@ def _tell(job: Job, finish: Finish) -> None:
             )  # fmt: skip
         case Move.FAIL | Move.BURY:
             log.error("job %s (%s) %s: %s", job.id, job.task, finish.move, failure.summary())
-        case _:
+        case _ if log.isEnabledFor(logging.DEBUG):  # else a call for each job, for nothing
             log.debug("job %s (%s) %s", job.id, job.task, finish.move)

@@ -25,12 +25,16 @@ from offload.worker.proc import is_stopped
 class Heart:
     """Beats for one worker, which it watches through a pipe."""
 
-    def __init__(self, store: Store, beat: Beat, interval: float) -> None:
-        """Send `beat` to `store` every `interval` seconds."""
+    def __init__(self, store: Store, beat: Beat, interval: float, *, blames: bool) -> None:
+        """Send `beat` to `store` every `interval` seconds.
+
+        `blames` says that the worker's functions run in it, and may be the death of it.
+        """
         self._store = store
         self._beat = beat
         self._interval = interval
         self._heard = time.monotonic()
+        self._blames = blames
         self._kin: list[int] = []
 
     async def run(self, pipe: asyncio.StreamReader) -> None:
@@ -42,7 +46,7 @@ class Heart:
         await asyncio.gather(beating, return_exceptions=True)
         self._end_kin()
         await self._store.retire(self._beat.worker)
-        await take_over(self._store, self._beat.worker)
+        await take_over(self._store, self._beat.worker, crashed=self._blames)
         await self._store.close()
 
     async def _gone(self, pipe: asyncio.StreamReader) -> None:
@@ -99,7 +103,7 @@ def heart_of(order: dict[str, Any]) -> Heart:
     """Return the heart that a worker ordered; see `Pulse`."""
     queues = order["beat"].pop("queues")
     beat = Beat(**order["beat"], queues=None if queues is None else tuple(queues))
-    return Heart(open_store(order["url"]), beat, order["interval"])
+    return Heart(open_store(order["url"]), beat, order["interval"], blames=order["blames"])
 
 
 async def main() -> None:

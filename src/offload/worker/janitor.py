@@ -18,9 +18,16 @@ MOST = 100
 
 
 async def take_over(
-    store: Store, worker: str | None = None, may_judge: Callable[[], bool] = lambda: True
+    store: Store,
+    worker: str | None = None,
+    may_judge: Callable[[], bool] = lambda: True,
+    *,
+    crashed: bool = False,
 ) -> None:
     """Decide what becomes of the jobs of dead workers, or of one that is known to be dead.
+
+    `crashed` says that a function may have been the death of it; a worker that froze, was cut
+    off or ran its functions in other processes is no fault of its jobs.
 
     `may_judge` is asked before each look: what was decided at the last one may have had to wait
     for the store, and then everybody looks silent.
@@ -33,7 +40,9 @@ async def take_over(
             lapse for lapse in await store.lapsed(MOST) if worker in (None, lapse.job.worker)
         ]
     ):
-        finishes = [decide(lapse.job, Lapsed(lapse.reason), random.random) for lapse in lapses]
+        finishes = [
+            decide(lapse.job, Lapsed(lapse.reason, crashed), random.random) for lapse in lapses
+        ]
         applied = await store.finish(finishes)
         for lapse, was_applied in zip(lapses, applied, strict=True):
             if was_applied:
@@ -58,11 +67,12 @@ class Janitor(Service):
         await take_over(self._store, may_judge=self._may_judge)
         if time.monotonic() - self._swept >= RETENTION_EVERY:
             self._swept = time.monotonic()
-            await self._sweep()
+            await self.sweep()
         rest = EVERY * (0.75 + random.random() / 2)  # noqa: S311 - jitter
         await self.unless_stopping(asyncio.sleep(rest))
 
-    async def _sweep(self) -> None:
+    async def sweep(self) -> None:
+        """Remove what has outlived its time."""
         age = self._result_ttl
         while True:
             pruned = await self._store.prune(

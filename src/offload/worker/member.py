@@ -20,16 +20,16 @@ from collections import deque
 from functools import partial
 from typing import Any
 
-from offload.core.decide import Outcome, Raised, Released, Returned
+from offload.core.decide import Outcome, Released, Returned
 from offload.core.job import Job
-from offload.core.records import Failure, Report
+from offload.core.records import Report
 from offload.tasks.registry import Registry
 from offload.worker import logs, wire
 from offload.worker.child import die_with_parent
 from offload.worker.executors import AsyncExecutor, Executor, ThreadExecutor
 from offload.worker.pace import PATIENCE
 from offload.worker.report import to_wire
-from offload.worker.run import Run, Stop
+from offload.worker.run import STRANGE_AGAIN, Run, Stop
 from offload.worker.runs import Key, Line
 from offload.worker.userloop import UserLoop
 from offload.worker.wire import Kind
@@ -93,8 +93,8 @@ class Hands:
         for number, job in enumerate(jobs, first):
             task = self._registry.find(job.task)
             if task is None:
-                failure = Failure("TaskNotRegistered", f"a member knows no task {job.task!r}")
-                self._post.send(*_end(number, Raised(failure)))
+                # The application has changed on disk since the supervisor imported it.
+                self._post.send(*_end(number, Released(STRANGE_AGAIN)))
                 continue
             self._numbers[job.id, job.lease] = number
             run = Run(job, task, self, self._ended, partial(self._begun, number))

@@ -18,9 +18,9 @@ HEART = "offload.worker.heart"
 class Pulse:
     """Starts the heart and keeps it beating."""
 
-    def __init__(self, url: str, beat: Beat, interval: float) -> None:
-        """Beat for `beat.worker` on the store at `url`."""
-        order = {"url": url, "interval": interval, "beat": asdict(beat)}
+    def __init__(self, url: str, beat: Beat, interval: float, *, blames: bool) -> None:
+        """Beat for `beat.worker` on the store at `url`; see `Heart` for `blames`."""
+        order = {"url": url, "interval": interval, "blames": blames, "beat": asdict(beat)}
         self._order = json.dumps(order).encode() + b"\n"
         self._kin = b"\n"
         self._process: asyncio.subprocess.Process | None = None

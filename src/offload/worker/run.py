@@ -29,6 +29,8 @@ from offload.tasks.registry import AnyTask
 
 MESSAGE_LIMIT = 2_000
 TRACEBACK_LIMIT = 20_000
+STRANGE_AGAIN = 10.0
+"""Seconds for which a job of a task that is unknown here is left to workers that know it."""
 
 
 class Stop(Enum):

@@ -60,6 +60,10 @@ class Runs:
         """Go through a copy, for ends come in meanwhile."""
         return iter(list(self._runs.values()))
 
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return len(self._runs)
+
     def __contains__(self, key: Key) -> bool:
         """Whether this job is here under this lease."""
         return key in self._runs

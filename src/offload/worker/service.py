@@ -22,16 +22,20 @@ class Inbox:
         """Wake the running loop."""
         self._loop = asyncio.get_running_loop()
         self._event = asyncio.Event()
+        self._rung = False
 
     def ring(self) -> None:
         """Wake whoever waits, or will."""
-        if not self._event.is_set():
+        if not self._rung:
+            self._rung = True
             self._loop.call_soon_threadsafe(self._event.set)
 
     async def wait(self) -> None:
         """Return after the next ring, or at once if there was one."""
         await self._event.wait()
         self._event.clear()
+        # Before whoever waited looks: what comes in from now on rings again.
+        self._rung = False
 
 
 class Service(ABC):

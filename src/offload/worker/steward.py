@@ -2,7 +2,6 @@
 
 import logging
 import time
-from collections.abc import Callable
 
 from offload.core.records import Finish, Held
 from offload.core.states import Move
@@ -28,20 +27,14 @@ class Steward(Service):
         interval: float,
         runs: Runs,
         executors: dict[str, Executor],
-        *,
-        turning: Callable[[], None] = lambda: None,
     ) -> None:
-        """Send `beat` every `interval` seconds, and at once when a stop is asked for.
-
-        `turning` is called before each beat, whether the store takes it or not.
-        """
+        """Send `beat` every `interval` seconds, and at once when a stop is asked for."""
         super().__init__()
         self._store = store
         self._beat = beat
         self._interval = interval
         self._runs = runs
         self._executors = executors
-        self._turning = turning
         self._strangers: dict[str, int] = {}
         self._beaten = time.monotonic()
         self._late_until = self._beaten + beat.lease
@@ -59,7 +52,6 @@ class Steward(Service):
 
     async def step(self) -> None:
         """Beat and reconcile, then wait for the next beat or for a call to stop a job."""
-        self._turning()
         cursor = self._store.cursor(Channel.CONTROL)
         # Runs that start while the beat is under way are not in its answer.
         known = list(self._runs)

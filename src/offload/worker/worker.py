@@ -24,7 +24,7 @@ from offload.worker.pace import PATIENCE, Pace
 from offload.worker.processes import ProcessExecutor
 from offload.worker.progress import Progress
 from offload.worker.pulse import Pulse
-from offload.worker.run import Run, Stop
+from offload.worker.run import STRANGE_AGAIN, Run, Stop
 from offload.worker.runs import Line, Runs, in_lines
 from offload.worker.service import Service
 from offload.worker.steward import Steward
@@ -38,8 +38,6 @@ FAREWELL = 0.5
 """Seconds that functions have to stop when the grace is over."""
 LAST_WORDS = 5.0
 """Seconds that hooks have for what is still to be told when the worker ends."""
-STRANGE_AGAIN = 10.0
-"""Seconds for which a job of a task that is unknown here is left to workers that know it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +92,10 @@ class Worker:
             concurrency=options.concurrency,
         )
         if options.url is not None:
-            self._pulse = Pulse(options.url, self._beat, options.heartbeat)
+            blames = options.crew is None
+            self._pulse = Pulse(options.url, self._beat, options.heartbeat, blames=blames)
+        timekeeper = Timekeeper(store, registry)
+        self._services: list[Service] = [self._completer, self._progress, timekeeper]
 
     def _hands(self, user_loop: asyncio.AbstractEventLoop) -> dict[str, Executor]:
         options = self._options
@@ -129,18 +130,12 @@ class Worker:
             self._store, self.id, queues, self._launch, runs=self._runs, pace=self._pace
         )
         steward = Steward(
-            self._store,
-            self._beat,
-            self._options.heartbeat,
-            self._runs,
-            self._executors,
-            turning=self._turning,
+            self._store, self._beat, self._options.heartbeat, self._runs, self._executors
         )
         janitor = Janitor(self._store, lambda: steward.may_judge, self._options.result_ttl)
         # Registered before its first claim: a job of an unknown worker counts as lapsed.
         await self._store.heartbeat(self._beat)
-        timekeeper = Timekeeper(self._store, self._registry)
-        services: list[Service] = [self._completer, self._progress, steward, janitor, timekeeper]
+        services = [*self._services, steward, janitor]
         own = set(self._executors.values())
         services += [executor for executor in own if isinstance(executor, Service)]
         try:
@@ -158,8 +153,7 @@ class Worker:
                     service.stopping.set()  # the group waits for them
         finally:
             # Also when a service died of a bug: what is left lapses now, not after a lease.
-            for service in services:
-                service.stopping.set()
+            self._progress.stopping.set()
             for executor in own:
                 await executor.close()
             with contextlib.suppress(StoreError):
@@ -175,13 +169,23 @@ class Worker:
             yield
             return
         await self._pulse.start()
-        keeping = asyncio.create_task(self._pulse.keep(), name="offload-pulse")
+        tasks = [
+            asyncio.create_task(self._pulse.keep(), name="offload-pulse"),
+            asyncio.create_task(self._keep_turning(), name="offload-ping"),
+        ]
         try:
             yield
         finally:
-            keeping.cancel()
-            await asyncio.gather(keeping, return_exceptions=True)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
             await self._pulse.stop()
+
+    async def _keep_turning(self) -> None:
+        # Apart from the steward, whose own beat may have to wait for a store that is blocked.
+        while True:
+            self._turning()
+            await asyncio.sleep(self._options.heartbeat)
 
     def _turning(self) -> None:
         if self._pulse is not None:

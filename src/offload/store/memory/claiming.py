@@ -24,6 +24,17 @@ def claim(db: Tables, worker: str, queues: Sequence[str] | None, limit: int) -> 
     return Claim(taken, _next_due(db, _waiting(db, queues), now))
 
 
+def claim_these(db: Tables, worker: str, ids: Sequence[str]) -> list[Job]:
+    """Take these jobs if nothing but time, or others before them, keeps them from starting."""
+    now = db.clock.now()
+    _expire(db, now)
+    return [
+        _claimed(db, job, worker, now)
+        for job in _waiting(db, None)
+        if job.id in ids and _has_place(db, job.lane, now)
+    ]
+
+
 def _expire(db: Tables, now: int) -> None:
     expired = [
         db.put(given_up(job, "expired", now, Move.EXPIRE))

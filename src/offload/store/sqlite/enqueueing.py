@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from offload.core.alike import Alike
 from offload.core.errors import DependencyError, DuplicateJob, OffloadError
 from offload.core.job import Job, NewJob, OnParentFailure, fed, orphaned, stored
 from offload.core.lane import Lane
@@ -21,6 +22,22 @@ Fresh = tuple[NewJob, Job, Row]
 def prepared(jobs: Sequence[NewJob], now: int) -> list[Fresh]:
     """Return what is to be stored. Others wait for a transaction: this is done before it."""
     return [(new, job, new_row(new, job)) for new in jobs for job in [stored(new, now)]]
+
+
+def rows_alike(jobs: Alike[NewJob], now: int) -> tuple[list[Row], Alike[Job]]:
+    """Return what is to be stored of jobs that differ little, and what they will then be."""
+    pattern = stored(jobs.pattern, now)
+    _, *shared, _ = new_row(jobs.pattern, pattern)
+    rows = [(each, *shared, payload) for each, payload in zip(jobs.ids, jobs.payloads, strict=True)]
+    return rows, Alike(pattern, jobs.ids, jobs.payloads)
+
+
+def enqueue_alike(tx: Transaction, rows: list[Row], jobs: Alike[Job]) -> Sequence[Job]:
+    """Insert jobs that nothing but their ids can keep out, or find those that are there."""
+    inserted = tx.insert(SQL["insert_job"], rows)
+    if inserted:
+        tx.channels.add(Channel.READY)
+    return jobs if inserted == len(rows) else _read(tx, jobs.ids)
 
 
 def enqueue(tx: Transaction, fresh: Sequence[Fresh], now: int) -> list[Job]:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import fields, make_dataclass
+from dataclasses import fields
 from functools import lru_cache
 from typing import Any
 
@@ -28,10 +28,6 @@ WIDTH = len(NAMES)
 
 STATES = {str(state): state for state in State}
 
-# Each field of a frozen dataclass is set by a call. A twin that is not frozen takes a row four
-# times as fast and then becomes a Job, which has the same slots.
-_Loose: Any = make_dataclass("_Loose", [(name, Any) for name in NAMES], slots=True)
-
 
 @lru_cache(maxsize=256)
 def _retry(max_retries: int, backoff: float, max_delay: float, delays: str | None) -> RetryPolicy:
@@ -40,41 +36,50 @@ def _retry(max_retries: int, backoff: float, max_delay: float, delays: str | Non
 
 
 def job_of(row: Row) -> Job:
-    """Return the job of a row that was selected as `JOB`; further columns are ignored."""
-    return _sealed(_loose(row))
+    """Return the job of a row that was selected as `JOB`; further columns are ignored.
+
+    Raises:
+        StoreCorrupted: the row is damaged.
+    """
+    return Job(*_values(row))
 
 
 def claimed(row: Row, worker: str, now: int) -> Job:
-    """Return the job of a row as the statement `claim` changes it."""
-    job = _loose(row)
-    job.state = State.RUNNING
-    job.worker = worker
-    job.started_at = now
-    job.attempt += 1
-    job.lease += 1
-    job.version += 1
-    job.progress = job.message = job.data = None
-    return _sealed(job)
+    """Return the job of a row as the statement `claim` changes it; see `job_of`."""
+    values = _values(row)
+    for place, value in _CLAIMED:
+        values[place] = value
+    values[_WORKER], values[_STARTED_AT] = worker, now
+    for place in _RISING:
+        values[place] += 1
+    return Job(*values)
 
 
-def _loose(row: Row) -> Any:
-    job = _Loose(*row[:WIDTH])
+_STATE, _RETRY, _TAGS, _METADATA, _CANCEL, _WORKER, _STARTED_AT = (
+    NAMES.index(name)
+    for name in (
+        "state", "retry", "tags", "metadata", "cancel_requested", "worker", "started_at",
+    )
+)  # fmt: skip
+_CLAIMED: list[tuple[int, object]] = [
+    (_STATE, State.RUNNING),
+    *((NAMES.index(name), None) for name in ("progress", "message", "data")),
+]
+_RISING = [NAMES.index(name) for name in ("attempt", "lease", "version")]
+
+
+def _values(row: Row) -> list[Any]:
+    values = list(row[:WIDTH])
     try:
-        job.state = STATES[job.state]
-        job.retry = _retry(job.retry, *row[WIDTH : WIDTH + 3])
-        job.tags = () if job.tags is None else tuple(json.loads(job.tags))
-        if job.metadata is not None:
-            job.metadata = json.loads(job.metadata)
+        values[_STATE] = STATES[values[_STATE]]
+        values[_RETRY] = _retry(values[_RETRY], *row[WIDTH : WIDTH + 3])
+        values[_TAGS] = () if values[_TAGS] is None else tuple(json.loads(values[_TAGS]))
+        if values[_METADATA] is not None:
+            values[_METADATA] = json.loads(values[_METADATA])
     except (KeyError, TypeError, ValueError) as error:
-        raise StoreCorrupted(f"the row of job {job.id!r} is damaged ({error!r})") from error
-    job.cancel_requested = job.cancel_requested == 1
-    return job
-
-
-def _sealed(job: Any) -> Job:
-    job.__class__ = Job
-    sealed: Job = job
-    return sealed
+        raise StoreCorrupted(f"the row of job {row[0]!r} is damaged ({error!r})") from error
+    values[_CANCEL] = values[_CANCEL] == 1
+    return values
 
 
 NO_KEY = (None, None, None, None)

@@ -7,6 +7,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, TypeVar
 
+from offload.core.alike import Alike
 from offload.core.errors import ConfigurationError, OffloadError
 from offload.core.job import Job, NewJob
 from offload.core.records import Finish, Held, Report
@@ -17,7 +18,7 @@ from offload.store.signals import Signals
 from offload.store.sqlite import connection, operating, scheduling
 from offload.store.sqlite.bell import Bell
 from offload.store.sqlite.claiming import claim
-from offload.store.sqlite.enqueueing import prepared, refusable
+from offload.store.sqlite.enqueueing import enqueue_alike, prepared, refusable, rows_alike
 from offload.store.sqlite.finishing import finish, report
 from offload.store.sqlite.readers import Readers
 from offload.store.sqlite.reading import Reading
@@ -107,9 +108,12 @@ class SQLiteStore(Reading):
 
     # --- hot -----------------------------------------------------------------------------
 
-    async def enqueue(self, jobs: Sequence[NewJob]) -> list[Job]:
+    async def enqueue(self, jobs: Sequence[NewJob]) -> Sequence[Job]:
         """Insert the jobs in one transaction."""
         now = self._clock.now()
+        if isinstance(jobs, Alike) and not jobs.pattern.depends_on and jobs.pattern.lane is None:
+            rows, alike = rows_alike(jobs, now)
+            return await self._write(lambda tx: enqueue_alike(tx, rows, alike))
         fresh = prepared(jobs, now)
         answer = await self._write(lambda tx: refusable(tx, fresh, now))
         if isinstance(answer, OffloadError):

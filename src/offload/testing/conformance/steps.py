@@ -33,7 +33,7 @@ def new(job_id: str, **options: Any) -> NewJob:
 
 async def put(store: Store, *job_ids: str, **options: Any) -> list[Job]:
     """Enqueue jobs that differ in nothing but the id."""
-    return await store.enqueue([new(job_id, **options) for job_id in job_ids])
+    return list(await store.enqueue([new(job_id, **options) for job_id in job_ids]))
 
 
 async def take(
