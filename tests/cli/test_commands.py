@@ -46,7 +46,7 @@ def offload(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "offload", *words],
         cwd=folder, capture_output=True, text=True, timeout=40, check=False,
-        env={**os.environ, "COLUMNS": "80", "NO_COLOR": "1"},
+        env={**os.environ, "COLUMNS": "80", "NO_COLOR": "1", "OFFLOAD_APP": ""},
     )  # fmt: skip
 
 

@@ -110,6 +110,15 @@ def test_openapi_lists_the_states_and_the_errors() -> None:
     assert "404" in openapi["paths"]["/dead-letters/{dead_id}/retry"]["post"]["responses"]
 
 
+def test_two_routers_beside_each_other_have_ids_of_their_own_in_openapi() -> None:
+    app = FastAPI()
+    for prefix in ("/one", "/two"):
+        app.include_router(QueueRouter(Queue("memory://"), operator=True), prefix=prefix)
+    ways = app.openapi()["paths"].values()
+    ids = [route["operationId"] for way in ways for route in way.values()]
+    assert len(set(ids)) == len(ids) == 2 * len(PUBLIC | OPERATOR)
+
+
 def test_a_router_may_have_a_lifespan_and_other_options_of_its_own() -> None:
     router = QueueRouter(Queue("memory://"), prefix="/q", include_in_schema=False)
     assert schema(router)["paths"] == {}
