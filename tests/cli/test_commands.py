@@ -46,7 +46,7 @@ def offload(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "offload", *words],
         cwd=folder, capture_output=True, text=True, timeout=40, check=False,
-        env={**os.environ, "COLUMNS": "80", "NO_COLOR": "1"},
+        env={**os.environ, "COLUMNS": "80", "NO_COLOR": "1", "OFFLOAD_APP": ""},
     )  # fmt: skip
 
 
@@ -135,27 +135,6 @@ def test_a_store_that_cannot_be_opened_is_one_readable_line(folder: Path) -> Non
         assert done.returncode == 1
         assert "Traceback" not in done.stderr
         assert done.stderr.splitlines()[-1].startswith("offload: ")
-
-
-def test_info_for_programs(folder: Path) -> None:
-    enqueue(folder, "shop.add.map([(1, 2)] * 3); shop.add.delay(1, 1).cancel()")
-    done = offload(folder, "info", "--app", "shop:queue", "--json")
-    assert (done.returncode, done.stderr) == (0, "")
-    assert json.loads(done.stdout) == {
-        "jobs": {
-            "pending": 3, "running": 0, "completed": 0, "failed": 0, "dead": 0, "cancelled": 1,
-        },
-        "workers": [],
-    }  # fmt: skip
-
-
-def test_info_for_people(folder: Path) -> None:
-    enqueue(folder, "shop.add.map([(1, 2)] * 1234)")
-    done = offload(folder, "info", "-A", "shop:queue")
-    assert done.returncode == 0
-    assert "data/jobs.db" in done.stdout
-    [row] = [line for line in done.stdout.splitlines() if "pending" in line]
-    assert "1234" in row
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

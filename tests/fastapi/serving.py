@@ -92,6 +92,12 @@ class Event:
     id: int | None = None
     data: dict[str, Any] | None = None
     comment: str | None = None
+    part: int | None = None
+    """What stands behind the version in an id of a stream with partial results."""
+
+    @property
+    def full_id(self) -> str:
+        return f"{self.id}" if self.part is None else f"{self.id}-{self.part}"
 
     @property
     def progress(self) -> Any:
@@ -108,7 +114,8 @@ def parse(block: list[str]) -> Event:
         case [comment] if comment.startswith(":"):
             return Event(comment=comment)
         case [number, data] if number.startswith("id: ") and data.startswith("data: "):
-            return Event(int(number[4:]), json.loads(data[6:]))
+            version, _, part = number[4:].partition("-")
+            return Event(int(version), json.loads(data[6:]), part=int(part) if part else None)
         case _:
             raise AssertionError(f"not an event of ours: {block}")
 

@@ -1,7 +1,9 @@
 """`module:queue` to the queue itself."""
 
+import contextlib
 import importlib
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from offload.core.errors import ConfigurationError
@@ -33,3 +35,17 @@ def load_queue(target: str) -> Queue:
     if not isinstance(found, Queue):
         raise ConfigurationError(f"--app {target!r} is a {type(found).__name__}, not a Queue")
     return found
+
+
+@contextlib.contextmanager
+def opened(target: str) -> Iterator[Queue]:
+    """Give the queue to a command, and close it at its end.
+
+    Raises:
+        ConfigurationError: as `load_queue`.
+    """
+    queue = load_queue(target)
+    try:
+        yield queue
+    finally:
+        queue.close()

@@ -12,6 +12,7 @@ from fastapi import HTTPException, Query, Request, Response
 from offload.codec import to_json
 from offload.core.errors import JobNotFound, PayloadError
 from offload.core.states import State
+from offload.fastapi.finding import AnyHandle, found
 from offload.fastapi.paging import PageSize
 from offload.fastapi.schemas import (
     CancelResponse,
@@ -22,7 +23,7 @@ from offload.fastapi.schemas import (
     RetryResponse,
     StatsResponse,
 )
-from offload.fastapi.sse import AnyHandle, job_events
+from offload.fastapi.sse import job_events
 from offload.fastapi.stopping import STOPPING
 from offload.queue import Queue
 
@@ -41,11 +42,11 @@ class JobEndpoints:
 
     async def job(self, job_id: str) -> JobResponse:
         """Show a job."""
-        return JobResponse.of((await self._find(job_id)).job)
+        return JobResponse.of((await found(self._queue, job_id)).job)
 
     async def errors(self, job_id: str) -> list[JobErrorResponse]:
         """List the failed attempts of a job, oldest first."""
-        await self._find(job_id)
+        await found(self._queue, job_id)
         return [JobErrorResponse.of(error) for error in await self._queue.ajob_errors(job_id)]
 
     async def result(self, job_id: str, timeout: Seconds = 0) -> JobResultResponse:
@@ -54,19 +55,24 @@ class JobEndpoints:
         A job that has not ended by then is shown as it stands. One that fails, dies or is
         cancelled, meanwhile or before, is shown with its status and error.
         """
-        handle = await self._find(job_id)
+        handle = await found(self._queue, job_id)
         if timeout and not handle.job.is_final:
             await _wait(handle, timeout)
-            handle = await self._find(job_id)
+            handle = await found(self._queue, job_id)
         return await _shown(handle)
 
-    async def progress(self, job_id: str, request: Request) -> Response:
-        """Stream the job's progress and status as server-sent events until it ends."""
-        return await job_events(self._queue, job_id, request)
+    async def progress(
+        self, job_id: str, request: Request, *, include_results: bool = False
+    ) -> Response:
+        """Stream the job's progress and status as server-sent events until it ends.
+
+        With `include_results`, each partial result that the job publishes is an event too.
+        """
+        return await job_events(self._queue, job_id, request, include_results=include_results)
 
     async def cancel(self, job_id: str, *, running: bool = False) -> CancelResponse:
         """Cancel a job that is pending; with `running`, ask one that is running to stop."""
-        await self._find(job_id)
+        await found(self._queue, job_id)
         cancelled = await self._queue.acancel_job(job_id)
         if running and not cancelled:
             cancelled = await self._queue.acancel_running_job(job_id)
@@ -91,11 +97,6 @@ class JobEndpoints:
             return RetryResponse(new_job_id=await self._queue.aretry_dead(dead_id))
         except JobNotFound:
             raise HTTPException(404, "Dead letter not found") from None
-
-    async def _find(self, job_id: str) -> AnyHandle:
-        if (handle := await self._queue.aget_job(job_id)) is None:
-            raise HTTPException(404, "Job not found")
-        return handle
 
 
 async def _wait(handle: AnyHandle, timeout: float) -> None:

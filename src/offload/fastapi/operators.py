@@ -10,9 +10,10 @@ from pydantic import BaseModel
 
 from offload.core.errors import OffloadError
 from offload.core.states import State
-from offload.fastapi.paging import PageSize
+from offload.fastapi.operator_schemas import WorkerResponse
+from offload.fastapi.paging import Instant, PageSize
 from offload.fastapi.process import worker_failed
-from offload.fastapi.schemas import JobResponse, WorkerResponse
+from offload.fastapi.schemas import JobResponse
 from offload.queue import Queue
 
 READ_LIMIT = 5.0
@@ -66,12 +67,23 @@ class OperatorEndpoints:
             task: str | None = None,
             queue: str | None = None,
             tag: str | None = None,
+            schedule: str | None = None,
+            created_after: Instant = None,
+            created_before: Instant = None,
             before: Before = None,
             limit: Annotated[int, page.query] = page.default,
         ) -> list[JobResponse]:
             """List jobs, newest first."""
             found = await self._queue.alist_jobs(
-                status=status, task=task, queue=queue, tag=tag, before=before, limit=limit
+                status=status,
+                task=task,
+                queue=queue,
+                tag=tag,
+                schedule=schedule,
+                created_after=created_after,
+                created_before=created_before,
+                before=before,
+                limit=limit,
             )
             return [JobResponse.of(handle.job) for handle in found]
 

@@ -1,11 +1,13 @@
-"""How many entries one answer holds."""
+"""Which entries one answer holds, and how many."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 from fastapi import Query
 
 from offload.core.errors import ConfigurationError
+
+Instant = Annotated[int | None, Query(ge=0, le=2**53, description="In Unix milliseconds.")]
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,6 @@ from pydantic import BaseModel, Field
 from offload.core.job import Job
 from offload.core.records import AttemptError, DeadLetter
 from offload.core.states import State
-from offload.store.base import WorkerRow
 
 
 class StatsResponse(BaseModel):
@@ -132,36 +131,9 @@ class DeadLetterResponse(BaseModel):
 
 
 class RetryResponse(BaseModel):
-    """The job that was made from a dead letter."""
+    """The job that was made: from a dead letter, as a replay, or of a schedule."""
 
     new_job_id: str
-
-
-class WorkerResponse(BaseModel):
-    """A worker as its last beat left it."""
-
-    id: str
-    host: str
-    pid: int
-    queues: tuple[str, ...] | None = Field(description="Null: it serves every queue.")
-    concurrency: int
-    started_at: int
-    age: float = Field(description="Seconds since its last beat.")
-    alive: bool
-
-    @classmethod
-    def of(cls, row: WorkerRow) -> Self:
-        """Show a worker."""
-        return cls(
-            id=row.id,
-            host=row.host,
-            pid=row.pid,
-            queues=row.queues,
-            concurrency=row.concurrency,
-            started_at=row.started_at,
-            age=row.age,
-            alive=row.alive,
-        )
 
 
 class ErrorResponse(BaseModel):

@@ -1,28 +1,27 @@
 """A job's progress as server-sent events.
 
-Each event is one unnamed `data:` line, which browsers hand to `onmessage`, and its id is the
-job's version, which they send back as `Last-Event-ID` when they reconnect. The pace and the
-one watcher for all streams of a process are the queue's. A client that reads slowly gets
-fewer events: only the newest state is kept for it.
+Each event is one unnamed `data:` line, which browsers hand to `onmessage`, with an id that they
+send back as `Last-Event-ID` when they reconnect. The pace and the one watcher for all streams of
+a process are the queue's. A client that reads slowly gets fewer events: only the newest state is
+kept for it.
 """
 
 import asyncio
 import contextlib
 import functools
-import json
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from fastapi import HTTPException, Request, Response
 from fastapi.responses import StreamingResponse
 from starlette.types import Send
 
+from offload.fastapi.events import States, StatesAndParts, last_seen
+from offload.fastapi.finding import AnyHandle
 from offload.fastapi.stopping import STOPPING
 from offload.queue import Queue
-from offload.tasks.handle import JobHandle
 
-AnyHandle = JobHandle[Any]
 _Newest: TypeAlias = "asyncio.Queue[AnyHandle | None]"
 """The state that the client has not been sent yet, if there is one, and None at the end."""
 
@@ -48,13 +47,16 @@ class EventStream(StreamingResponse):
             await super().stream_response(send)
 
 
-async def job_events(queue: Queue, job_id: str, request: Request) -> Response:
+async def job_events(
+    queue: Queue, job_id: str, request: Request, *, include_results: bool = False
+) -> Response:
     """Return the stream of a job's changes, for a route of your own.
 
     It starts with the current state, or after the one that the client names in
     `Last-Event-ID`, and ends after the job's last state, when the job is purged, or when the
     server is asked to stop. A client that has seen the last state gets 204, at which a
-    browser does not connect again.
+    browser does not connect again. With `include_results`, each part that the job publishes is
+    an event as well, in order, none is left out, and all come before the job's last state.
 
     Raises:
         HTTPException: 404, the job is unknown.
@@ -63,27 +65,29 @@ async def job_events(queue: Queue, job_id: str, request: Request) -> Response:
     first = await anext(watch, None)
     if first is None:
         raise HTTPException(404, "Job not found")
-    seen = _last_seen(request, first)
-    if first.job.is_final and seen == first.version:
-        await watch.aclose()
-        return Response(status_code=204)
-    return EventStream(_events(watch, first, seen))
+    seen = last_seen(request, first)
+    telling = StatesAndParts(queue, seen) if include_results else States(seen)
+    if first.job.is_final:
+        await watch.aclose()  # it has nothing more to say
+        if await telling.knows(first):
+            return Response(status_code=204)
+    return EventStream(_events(watch, first, telling))
 
 
 async def _events(
-    watch: AsyncIterator[AnyHandle], first: AnyHandle, seen: int
+    watch: AsyncIterator[AnyHandle], first: AnyHandle, telling: States
 ) -> AsyncGenerator[str]:
-    """Write `first`, unless the client has seen it, and what `watch` yields after it."""
+    """Write what `telling` makes of `first` and of what `watch` yields after it."""
     newest: _Newest = asyncio.Queue()
     following = asyncio.create_task(_follow(watch, newest))
     following.add_done_callback(functools.partial(_note_end, newest))
     try:
         with STOPPING.watched():
-            if first.version > seen:
-                yield _event(first)
-            async with contextlib.aclosing(_paced(newest)) as news:
+            async with contextlib.aclosing(_paced(first, newest)) as news:
                 async for handle in news:
-                    yield ": keep-alive\n\n" if handle is None else _event(handle)
+                    async with contextlib.aclosing(_told(telling, handle)) as told:
+                        async for event in told:
+                            yield event
     finally:
         following.cancel()
 
@@ -106,8 +110,18 @@ def _note_end(newest: _Newest, following: "asyncio.Task[None]") -> None:
         _logger.error("a job can be watched no longer", exc_info=error)
 
 
-async def _paced(newest: _Newest) -> AsyncGenerator[AnyHandle | None]:
+async def _told(telling: States, handle: AnyHandle | None) -> AsyncGenerator[str]:
+    if handle is None:
+        yield ": keep-alive\n\n"
+        return
+    async with contextlib.aclosing(telling.events(handle)) as events:
+        async for event in events:
+            yield event
+
+
+async def _paced(first: AnyHandle, newest: _Newest) -> AsyncGenerator[AnyHandle | None]:
     """Yield each newest state, None for a long silence; end with the job or when asked to."""
+    yield first
     coming = asyncio.create_task(newest.get())
     try:
         while True:
@@ -123,17 +137,3 @@ async def _paced(newest: _Newest) -> AsyncGenerator[AnyHandle | None]:
                 coming = asyncio.create_task(newest.get())
     finally:
         coming.cancel()
-
-
-def _event(handle: AnyHandle) -> str:
-    data = json.dumps({"progress": handle.progress, "status": handle.status})
-    return f"id: {handle.version}\ndata: {data}\n\n"
-
-
-def _last_seen(request: Request, now: AnyHandle) -> int:
-    """Return the version that the client has seen: 0 for none, or for one that never was."""
-    given = request.headers.get("last-event-id", "")
-    # Nobody counts to 10**18, and Python refuses to read numbers of thousands of digits.
-    if not given.isdecimal() or len(given) > len(str(10**18)):
-        return 0
-    return seen if (seen := int(given)) <= now.version else 0

@@ -2,6 +2,7 @@
 
 from offload.core.errors import ConfigurationError
 from offload.store.base import Store
+from offload.store.health import Finding
 
 SCHEMES = ("sqlite", "memory")
 
@@ -25,3 +26,11 @@ def open_store(url: str, *, synchronous: str = "FULL") -> Store:
         return MemoryStore()
     known = ", ".join(f"{name}://" for name in SCHEMES)
     raise ConfigurationError(f"no store for {scheme}:// in this version: use a path, or {known}")
+
+
+def examine(store: Store) -> list[Finding]:
+    """Return what there is to say of a store's health; it is neither opened nor made."""
+    from offload.store.sqlite import SQLiteStore  # noqa: PLC0415 - as above
+    from offload.store.sqlite.health import examined  # noqa: PLC0415
+
+    return examined(store.path, store.synchronous) if isinstance(store, SQLiteStore) else []

@@ -76,6 +76,11 @@ def migrate(connection: apsw.Connection) -> int:
     return newest
 
 
+def newest_schema() -> int:
+    """Return the number of the last migration that this version has."""
+    return scripts("offload.store.sqlite.migrations")[-1][0]
+
+
 def schema_version(connection: apsw.Connection) -> int:
     """Return the number of the last migration that was applied."""
     return int(connection.pragma("user_version"))
@@ -134,7 +139,7 @@ def refuse_network_file_system(path: Path) -> None:
     Raises:
         ConfigurationError: the folder is mounted over the network.
     """
-    kind = _file_system(path.parent)
+    kind = file_system(path.parent)
     if kind in NETWORK_FILE_SYSTEMS:
         raise ConfigurationError(
             f"{path} is on a network file system ({kind}), where SQLite cannot keep it safe: "
@@ -168,7 +173,8 @@ def _plain(name: str) -> str:
     return os.path.realpath(name.removeprefix("file:").partition("?")[0])
 
 
-def _file_system(folder: Path) -> str:
+def file_system(folder: Path) -> str:
+    """Return the type of the file system that a folder is on, "" where that cannot be told."""
     mounts = Path("/proc/self/mounts")
     if not mounts.exists():
         return ""

@@ -48,7 +48,7 @@ class SQLiteStore(Reading):
             raise ConfigurationError(f"synchronous={synchronous!r}: use 'FULL' or 'NORMAL'")
         self.path = Path(path).absolute()
         self.capabilities = Capabilities(url=f"sqlite:///{self.path}", any_thread=True)
-        self._synchronous = synchronous
+        self.synchronous = synchronous
         self._clock = clock or SystemClock()
         self._signals = Signals()
         self._writer: Writer | None = None
@@ -64,9 +64,9 @@ class SQLiteStore(Reading):
 
     async def _open(self) -> None:
         await asyncio.to_thread(self._prepare)
-        writer = Writer(self.path, self._synchronous, Ticket(self._ticket_path), self._committed)
+        writer = Writer(self.path, self.synchronous, Ticket(self._ticket_path), self._committed)
         self._bell = Bell(self.path.with_name(self.path.name + "-bells"))
-        self._readers = Readers(self.path, self._synchronous)
+        self._readers = Readers(self.path, self.synchronous)
         writer.start()
         self._bell.open(self._signals.notify)
         self._writer = writer
@@ -79,7 +79,7 @@ class SQLiteStore(Reading):
             # One at a time: on a new file, the change to WAL does not ask the busy handler.
             ticket = Ticket(self._ticket_path)
             with closing(ticket), ticket:
-                first = connection.connect(self.path, self._synchronous)
+                first = connection.connect(self.path, self.synchronous)
                 with closing(first):
                     connection.migrate(first)
 
