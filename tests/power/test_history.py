@@ -15,7 +15,7 @@ SEEDS = ("1/0", "1/1", "1/2", "1/3", "1/4")
 
 READS = {
     *("get", "search", "stats", "queues", "errors", "logs", "metrics", "parts", "family"),
-    *("repeats", "dead_letters", "workers", "schedules", "lapsed"),
+    *("repeats", "dead_letters", "workers", "schedules", "lapsed", "now"),
 }
 BESIDE = {"open", "close", "cursor", "wait"}
 WRITES = {name for name in vars(Store) if not name.startswith("_")} - READS - BESIDE

@@ -13,11 +13,11 @@ from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from offload.core.decide import Raised, Released
+from offload.core.decide import Released
 from offload.worker import proc
 from offload.worker.members import AppBroken, Member, MemberDied, Setup
 from offload.worker.processes import Relay
-from offload.worker.run import Run, failure_of
+from offload.worker.run import Run
 from offload.worker.service import Service
 
 log = logging.getLogger("offload.worker")
@@ -179,7 +179,8 @@ class Crew(Service):
         try:
             member = await self._hire(replace(self._options.setup, slots=1))
         except (MemberDied, OSError) as error:
-            run.end(Raised(failure_of(error)))
+            log.warning("a member could not be started: %s", error)
+            run.end(Released(LONGEST_REST))  # no fault of the job's
             return
         except AppBroken as error:
             run.end(Released())
