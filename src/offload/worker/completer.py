@@ -24,11 +24,6 @@ log = logging.getLogger("offload.worker")
 End = tuple[Job, Outcome, float | None, int | None]
 
 MOST = 256
-MANY = 64
-ENOUGH = 128
-REST = 0.003
-"""Seconds to wait for more ends while more than `MANY` short jobs are under way: a transaction
-costs as much as twenty of them, until there are `ENOUGH`."""
 
 
 class Completer(Service):
@@ -76,16 +71,14 @@ class Completer(Service):
         """Store what has come in; what the store cannot take now is kept."""
         if not self._ended:
             await self.unless_stopping(self._inbox.wait())
-        if len(self._runs) > MANY and len(self._ended) < ENOUGH:
-            await self.unless_stopping(asyncio.sleep(REST))
         await self._store_ended()
 
     async def _store_ended(self) -> None:
         batch = list(islice(self._ended, MOST))
         now = asyncio.get_running_loop().time()
-        for job, outcome, *_ in batch:
-            if isinstance(outcome, Released):
-                self._pace.slow_down()
+        if any(isinstance(outcome, Released) for _, outcome, *_ in batch):
+            self._pace.slow_down()
+        for job, *_ in batch:
             line = self._runs.returned(job)
             if line is not None:
                 self._pace.note(line, now)

@@ -9,6 +9,8 @@ from offload.worker.pace import Pace
 from offload.worker.runs import Runs
 from offload.worker.service import Service
 
+SHORT_TASKS = 8
+"""Jobs a line from which on the tasks are short enough for lines to wait for a slot."""
 SLOW_POLL = 2.0
 """Seconds after which an idle worker looks for itself: a wake-up is only a hint."""
 
@@ -25,8 +27,13 @@ class Fetcher(Service):
         *,
         runs: Runs,
         pace: Pace,
+        reserve: int,
     ) -> None:
-        """Claim from `queues` for `worker` and `launch` what comes."""
+        """Claim from `queues` for `worker` and `launch` what comes.
+
+        While tasks prove short, `reserve` lines more than there are slots are claimed, so that a
+        slot need not wait for the next claim.
+        """
         super().__init__()
         self._store = store
         self._worker = worker
@@ -34,14 +41,17 @@ class Fetcher(Service):
         self._runs = runs
         self._pace = pace
         self._launch = launch
+        self._reserve = reserve
 
     async def step(self) -> None:
         """Claim once; if that took all there was, wait for news or for the next due job."""
+        self._runs.ahead = self._reserve if self._pace.ahead >= SHORT_TASKS else 0
         await self.unless_stopping(self._runs.room())
-        if self.stopping.is_set() or not self._runs.free:
+        lines = self._runs.free + self._runs.spare
+        if self.stopping.is_set() or not lines:
             return
         cursor = self._store.cursor(Channel.READY)
-        asked = self._runs.free * self._pace.ahead
+        asked = lines * self._pace.ahead
         claim = await self._store.claim(self._worker, self._queues, asked)
         self._launch(claim.jobs)
         if len(claim.jobs) < asked:  # nothing more is ready

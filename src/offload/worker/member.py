@@ -32,7 +32,7 @@ from offload.worker.report import to_wire
 from offload.worker.run import STRANGE_AGAIN, Run, Stop
 from offload.worker.runs import Key, Line
 from offload.worker.userloop import UserLoop
-from offload.worker.wire import Kind
+from offload.worker.wire import LINE_BITS, Kind
 
 
 class Post:
@@ -67,6 +67,11 @@ class Hands:
         self._runs: dict[int, Run] = {}
         self._numbers: dict[Key, int] = {}
         self._lines: deque[tuple[float, Line]] = deque()
+        self._lock = threading.Lock()
+        self._free = threads
+        self._left: dict[int, int] = {}
+        self._waiting: dict[int, Run] = {}
+        """Lines that no slot was free for, by their numbers, and the first run of each."""
 
     def obey(self, kind: int, number: int, body: bytes) -> None:
         """Do what a frame says."""
@@ -102,10 +107,30 @@ class Hands:
             runs.append(run)
         if runs:
             now = time.monotonic()
-            line = Line(runs, now, self._start)
-            if len(runs) > 1:
-                self._lines.append((now + PATIENCE, line))
-            self._start(runs[0])
+            self._left[first >> LINE_BITS] = len(runs)
+            self._lines.append((now + PATIENCE, Line(runs, now, self._start)))
+            with self._lock:
+                self._waiting[first >> LINE_BITS] = runs[0]
+            self._fill_slot()
+
+    def _fill_slot(self) -> None:
+        """Start the line that has waited longest, if there is one, and a slot for it."""
+        with self._lock:
+            if not self._free or not self._waiting:
+                return
+            self._free -= 1
+            run = self._waiting.pop(next(iter(self._waiting)))
+        self._start(run)
+
+    def _note_end(self, line: int) -> None:
+        with self._lock:
+            self._left[line] -= 1
+            if self._left[line]:
+                return
+            del self._left[line]
+            if self._waiting.pop(line, None) is None:  # else it ended before it had a slot
+                self._free += 1
+        self._fill_slot()
 
     def _start(self, run: Run) -> None:
         self._executors[run.task.executor].start(run)
@@ -141,6 +166,7 @@ class Hands:
         number = self._numbers.pop((job.id, job.lease))
         del self._runs[number]
         self._post.send(*_end(number, outcome, ran))
+        self._note_end(number >> LINE_BITS)
 
 
 def _end(number: int, outcome: Outcome, ran: float | None = None) -> tuple[Kind, int, bytes]:

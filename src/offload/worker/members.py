@@ -26,7 +26,7 @@ log = logging.getLogger("offload.worker")
 PROGRAM = "offload.worker.member"
 MANY = 16
 """Runs in a member that make it worth while to hear of several ends at once."""
-REST = 0.002
+REST = 0.004
 """Seconds between two looks at what such a member says."""
 CONFIRM = 3.0
 """Seconds that a member has to say that it has given up on a run, before it is killed."""

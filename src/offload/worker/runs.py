@@ -29,15 +29,16 @@ class Line:
             run.end_unbegun(Released())
 
 
-def in_lines(runs: list[Run], slots: int) -> tuple[list[list[Run]], list[Run]]:
+def in_lines(runs: list[Run], slots: int, spare: int = 0) -> tuple[list[list[Run]], list[Run]]:
     """Spread runs over free slots, and return those that must be given back for want of one.
 
-    What may not wait gets a slot of its own; the others share what is left.
+    What may not wait gets a slot of its own; the others share what is left, and `spare` lines
+    that wait for a slot.
     """
     alone = [run for run in runs if not run.job.may_wait]
     others = [run for run in runs if run.job.may_wait]
     lines = [[run] for run in alone[:slots]]
-    rest = slots - len(lines)
+    rest = slots - len(lines) + spare
     lines += [others[place::rest] for place in range(min(rest, len(others)))]
     return lines, alone[slots:] + (others if rest == 0 else [])
 
@@ -52,6 +53,8 @@ class Runs:
     def __init__(self) -> None:
         """Allow nothing yet: there must be somebody to run it."""
         self._free = 0
+        self.ahead = 0
+        """How many lines may wait for a slot."""
         self._runs: dict[Key, Run] = {}
         self._lines: dict[Key, Line] = {}
         self._changed = asyncio.Event()
@@ -60,18 +63,19 @@ class Runs:
         """Go through a copy, for ends come in meanwhile."""
         return iter(list(self._runs.values()))
 
-    def __len__(self) -> int:
-        """Return how many there are."""
-        return len(self._runs)
-
     def __contains__(self, key: Key) -> bool:
         """Whether this job is here under this lease."""
         return key in self._runs
 
     @property
     def free(self) -> int:
-        """How many more lines may start."""
+        """How many more lines may start at once."""
         return max(0, self._free)
+
+    @property
+    def spare(self) -> int:
+        """How many more lines may wait for a slot."""
+        return max(0, self.ahead + min(0, self._free))
 
     def resize(self, by: int) -> None:
         """Allow so many functions more at a time, or less."""
@@ -107,8 +111,8 @@ class Runs:
         self._changed.set()
 
     async def room(self) -> None:
-        """Wait until another line may start."""
-        while self._free <= 0:
+        """Wait until another line may start, or wait for a slot."""
+        while not self.free + self.spare:
             await self._change()
 
     async def empty(self) -> None:

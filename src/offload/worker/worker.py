@@ -113,6 +113,12 @@ class Worker:
             "process": processes,
         }
 
+    @property
+    def _reserve(self) -> int:
+        # Members keep their lines waiting; in this process they would all run at once.
+        crew = self._options.crew
+        return 0 if crew is None else crew.processes * crew.setup.slots
+
     def _give_up(self, reason: str) -> None:
         self._broken = reason
         self._stop.set()
@@ -127,8 +133,9 @@ class Worker:
         self._stop = stop
         queues = self._options.queues
         fetcher = Fetcher(
-            self._store, self.id, queues, self._launch, runs=self._runs, pace=self._pace
-        )
+            self._store, self.id, queues, self._launch,
+            runs=self._runs, pace=self._pace, reserve=self._reserve,
+        )  # fmt: skip
         steward = Steward(
             self._store, self._beat, self._options.heartbeat, self._runs, self._executors
         )
@@ -197,7 +204,7 @@ class Worker:
     def _launch(self, jobs: list[Job]) -> None:
         """Start the jobs, in as many lines as there are free slots."""
         runs = [run for job in jobs if (run := self._run_of(job)) is not None]
-        lines, left = in_lines(runs, self._runs.free)
+        lines, left = in_lines(runs, self._runs.free, self._runs.spare)
         for sharing in lines:
             line = Line(sharing, self._loop.time(), self._start_soon)
             self._runs.add(line)
