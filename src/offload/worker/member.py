@@ -108,10 +108,13 @@ class Hands:
         if runs:
             now = time.monotonic()
             self._left[first >> LINE_BITS] = len(runs)
-            self._lines.append((now + PATIENCE, Line(runs, now, self._start)))
+            line = Line(runs, now, self._start)
             with self._lock:
                 self._waiting[first >> LINE_BITS] = runs[0]
             self._fill_slot()
+            # A single run that has its slot is at its start, however long that takes.
+            if len(runs) > 1 or first >> LINE_BITS in self._waiting:
+                self._lines.append((now + PATIENCE, line))
 
     def _fill_slot(self) -> None:
         """Start the line that has waited longest, if there is one, and a slot for it."""
