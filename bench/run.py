@@ -21,6 +21,8 @@ from rich.table import Table
 
 from bench import beside, crowded, library, raw_sqlite
 
+BEGIN, END = "<!-- figures -->", "<!-- end of figures -->"
+
 Measure = Callable[[Path], float]
 Figures = dict[str, Any]
 
@@ -104,6 +106,38 @@ def show(figures: Figures) -> list[Table]:
     return [*tables, beside_table, others]
 
 
+def markdown(figures: Figures) -> str:
+    """Return the figures for `bench/README.md`."""
+    lines = ["| SQLite | offload /s | raw loop /s | ratio |", "|---|---|---|---|"]
+    for level in ("FULL", "NORMAL"):
+        for name, row in figures[level].items():
+            rates = f"{row['offload']:,.0f} | {row['raw']:,.0f} | {row['ratio']:.2f}"
+            lines.append(f"| {name}, synchronous={level} | {rates} |")
+    ours = {level: figures[level][PAIRS[2][0]]["offload"] for level in ("FULL", "NORMAL")}
+    lines += [
+        "",
+        "| no-op jobs/s of a peer | | offload FULL | offload NORMAL |",
+        "|---|---|---|---|",
+    ]
+    for name, rate in figures["peers"].items():
+        times = " | ".join(f"{our / rate:.1f} x" for our in ours.values())
+        lines.append(f"| {name} | {rate:,.0f} | {times} |")
+    lines += ["", "| one worker | |", "|---|---|"]
+    for name, value in {**figures["latency"], **figures["crowded"]}.items():
+        parts = value if isinstance(value, dict) else {"": value}
+        text = " · ".join(f"{key} {each:.3g}".strip() for key, each in parts.items())
+        lines.append(f"| {name} | {text} |")
+    return "\n".join(lines)
+
+
+def into_readme(figures: Figures) -> None:
+    """Put the figures between their marks in `bench/README.md`."""
+    path = Path(__file__).with_name("README.md")
+    before, _, rest = path.read_text(encoding="utf-8").partition(BEGIN)
+    _, _, after = rest.partition(END)
+    path.write_text(f"{before}{BEGIN}\n{markdown(figures)}\n{END}{after}", encoding="utf-8")
+
+
 def _head() -> str:
     command = ["git", "rev-parse", "HEAD"]
     return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
@@ -116,6 +150,7 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=300, help="latencies (default 300)")
     parser.add_argument("--rows", type=int, default=1_000_000, help="rows of the crowded store")
     parser.add_argument("--out", type=Path, help="a JSON file for the figures")
+    parser.add_argument("--readme", action="store_true", help="put them into bench/README.md")
     options = parser.parse_args()
     console = Console()
     with Progress(console=console, transient=True) as progress:
@@ -126,6 +161,8 @@ def main() -> None:
         figures["latency"] = waiting(options.samples, progress)
         figures["crowded"] = in_folder_figures(options.rows, progress)
     console.print(*show(figures))
+    if options.readme:
+        into_readme(figures)
     if options.out is not None:
         versions = {"python": platform.python_version(), "sqlite": apsw.sqlite_lib_version()}
         report = {"commit": _head(), "versions": versions, "arguments": vars(options), **figures}

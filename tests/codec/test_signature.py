@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from offload.codec import Signature
+from offload.codec import Caps, Signature
 from offload.core.errors import (
     ArgumentError,
     PayloadError,
@@ -133,16 +133,19 @@ def test_arguments_over_the_limit_name_the_largest() -> None:
 def test_the_limit_itself_is_allowed() -> None:
     signature = Signature(plain, "app.task")
     payload = signature.encode_arguments(("a", [1]), {})
-    assert signature.encode_arguments(("a", [1]), {}, len(payload)) == payload
-    with pytest.raises(PayloadTooLarge):
-        signature.encode_arguments(("a", [1]), {}, len(payload) - 1)
+    exact = Signature(plain, "app.task", Caps(arguments=len(payload)))
+    assert exact.encode_arguments(("a", [1]), {}) == payload
+    smaller = Signature(plain, "app.task", Caps(arguments=len(payload) - 1))
+    with pytest.raises(PayloadTooLarge, match=r"raise the cap: Queue\(max_arguments=…\)"):
+        smaller.encode_arguments(("a", [1]), {})
 
 
 def test_a_result_over_the_limit() -> None:
     signature = Signature(plain, "app.task")
     with pytest.raises(PayloadTooLarge, match=r"'app\.task': its result .* 1,048,576.*reference"):
         signature.encode_result({"a": "x" * 2**20})
-    assert len(signature.encode_result({"a": "x" * 2**20}, limit=2**21)) > 2**20
+    larger = Signature(plain, "app.task", Caps(result=2**21))
+    assert len(larger.encode_result({"a": "x" * 2**20})) > 2**20
 
 
 # --------------------------------------------------------------------------------- bytes

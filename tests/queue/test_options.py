@@ -12,6 +12,7 @@ from offload import (
     ConfigurationError,
     JobHandle,
     Limits,
+    PayloadTooLarge,
     Queue,
     Task,
     TaskDefinitionError,
@@ -444,3 +445,21 @@ def test_an_executor_must_fit_the_function(
 
     with pytest.raises(TaskDefinitionError, match=message):
         queue.task(executor=executor)(coroutine if asynchronous else plain)
+
+
+@pytest.mark.parametrize("option", ["max_arguments", "max_result"])
+def test_a_cap_of_nothing_is_refused(option: str) -> None:
+    with pytest.raises(ConfigurationError, match=rf"{option}=0: must be 1 byte or more"):
+        Queue("memory://", **{option: 0})  # type: ignore[arg-type]
+
+
+def test_the_cap_on_arguments_is_the_queues() -> None:
+    queue = Queue("memory://", max_arguments=20)
+
+    @queue.task
+    def work(text: str) -> None: ...
+
+    assert work.delay("x" * 10).status == "pending"
+    with pytest.raises(PayloadTooLarge, match=r"Queue\(max_arguments=…\)"):
+        work.delay("x" * 20)
+    queue.close()

@@ -6,7 +6,7 @@ from contextlib import aclosing
 from typing import Any, TypeVar
 
 from offload.client.watcher import Watcher
-from offload.codec import decode_untyped
+from offload.codec import Caps, decode_untyped
 from offload.core.errors import JobPurged
 from offload.core.job import Job, NewJob
 from offload.core.options import QueueOptions
@@ -25,9 +25,10 @@ class Client:
     """Opens the store when it is first needed, and implements `offload.tasks.ports.Jobs`."""
 
     def __init__(
-        self, store: Store, loop: IOLoop, registry: Registry, defaults: QueueOptions
+        self, store: Store, loop: IOLoop, registry: Registry, defaults: QueueOptions, caps: Caps
     ) -> None:
         """Reach the jobs in `store` through `loop`."""
+        self.caps = caps
         self._registry = registry
         self._defaults = defaults
         self.connect(store, loop)

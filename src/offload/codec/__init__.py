@@ -5,12 +5,13 @@ annotations of the function that reads a value say what it becomes.
 """
 
 from offload.codec.reading import decode_untyped, to_json
-from offload.codec.signature import ARGUMENTS_LIMIT, RESULT_LIMIT, Signature
+from offload.codec.signature import ARGUMENTS_LIMIT, RESULT_LIMIT, Caps, Signature
 from offload.codec.writing import encode_plain, encode_untyped
 
 __all__ = [
     "ARGUMENTS_LIMIT",
     "RESULT_LIMIT",
+    "Caps",
     "Signature",
     "decode_untyped",
     "encode_plain",

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from pydantic_core import from_json
 
@@ -12,8 +12,20 @@ from offload.core.errors import ArgumentError, PayloadError, PayloadTooLarge
 
 ARGUMENTS_LIMIT = 256 * 1024
 RESULT_LIMIT = 1024 * 1024
+
+
+class Caps(NamedTuple):
+    """The most bytes of JSON that a job's arguments and its result may take."""
+
+    arguments: int = ARGUMENTS_LIMIT
+    result: int = RESULT_LIMIT
+
+
 NO_ARGUMENTS = b"[[],{}]"
 LONGEST_PATH = 120
+
+
+DEFAULT = Caps()
 
 
 class Signature:
@@ -23,10 +35,11 @@ class Signature:
     types that it names may not be.
     """
 
-    def __init__(self, function: Callable[..., object], name: str) -> None:
+    def __init__(self, function: Callable[..., object], name: str, caps: Caps = DEFAULT) -> None:
         """Remember the function; `name` is the task's, for messages."""
         self._function = function
         self._name = name
+        self._caps = caps
 
     @cached_property
     def _shape(self) -> Shape:
@@ -36,7 +49,6 @@ class Signature:
         self,
         args: Sequence[object],
         kwargs: Mapping[str, object],
-        limit: int = ARGUMENTS_LIMIT,
         *,
         fed: bool = False,
     ) -> bytes:
@@ -47,7 +59,7 @@ class Signature:
         Raises:
             ArgumentError: they do not fit the function.
             PayloadError: one cannot be carried.
-            PayloadTooLarge: together they are over `limit` bytes.
+            PayloadTooLarge: together they are over the cap.
             TaskDefinitionError: the function's annotations cannot be used.
         """
         shape = self._shape
@@ -59,10 +71,11 @@ class Signature:
         named = {name: self._encode(shape.named(name), kwargs[name]) for name in kwargs}
         members = [json_name(name) + text for name, text in named.items()]
         payload = b"[[%b],{%b}]" % (b",".join(texts), b",".join(members))
-        if len(payload) > limit:
+        if len(payload) > self._caps.arguments:
             sizes = {slot.label: len(text) for slot, text in zip(slots, texts, strict=True)}
             sizes |= {shape.named(name).label: len(text) for name, text in named.items()}
-            raise self._too_large("arguments", len(payload), limit, _largest(sizes))
+            cap = self._caps.arguments
+            raise self._too_large("arguments", len(payload), cap, _largest(sizes))
         return payload
 
     def arguments(
@@ -110,17 +123,17 @@ class Signature:
             {name: self._decode(shape.named(name), raw) for name, raw in kwargs.items()},
         )
 
-    def encode_result(self, value: object, limit: int = RESULT_LIMIT) -> bytes:
+    def encode_result(self, value: object) -> bytes:
         """Return what the function returned as JSON.
 
         Raises:
             PayloadError: it is not what is annotated, or cannot be carried.
-            PayloadTooLarge: it is over `limit` bytes.
+            PayloadTooLarge: it is over the cap.
             TaskDefinitionError: the function's annotations cannot be used.
         """
         text = self._encode(self._shape.returns, value)
-        if len(text) > limit:
-            raise self._too_large("result", len(text), limit, "")
+        if len(text) > self._caps.result:
+            raise self._too_large("result", len(text), self._caps.result, "")
         return text
 
     def decode_result(self, result: bytes) -> object:
@@ -178,10 +191,11 @@ class Signature:
                     "they are not of the form [[…], {…}]"
                 )
 
-    def _too_large(self, what: str, size: int, limit: int, detail: str) -> PayloadTooLarge:
+    def _too_large(self, what: str, size: int, cap: int, detail: str) -> PayloadTooLarge:
         return PayloadTooLarge(
             f"task {self._name!r}: its {what} would take {size:,} bytes, over the limit of "
-            f"{limit:,}{detail}. Pass a reference (a path, a key, an id), or raise the limit."
+            f"{cap:,}{detail}. Pass a reference (a path, a key, an id), or raise the cap: "
+            f"Queue(max_{what}=…)."
         )
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, ParamSpec, TypeVar, Unpack, overload
 
 from offload.client.client import Client
+from offload.codec import ARGUMENTS_LIMIT, RESULT_LIMIT, Caps
 from offload.core.errors import ConfigurationError
 from offload.core.options import QueueOptions, check, checked
 from offload.queue.decorator import TaskDecorator
@@ -44,6 +45,8 @@ class Queue(Enqueueing, Inspection, Locking, Operating, Scheduling, Working, Hoo
         synchronous: FULL, or NORMAL for cheaper commits that a power loss may undo.
         lease: seconds of silence after which a worker counts as dead.
         heartbeat: seconds between its signs of life.
+        max_arguments: bytes of JSON that a job's arguments may take, 256 KiB.
+        max_result: bytes of JSON that its result may take, 1 MiB.
         defaults: for the queue's tasks: max_retries, retry_backoff (seconds before the first
             retry, doubled for each further one), max_retry_delay, retry_delays, timeout
             (seconds that an attempt may take), priority (higher is sooner), expires.
@@ -59,6 +62,8 @@ class Queue(Enqueueing, Inspection, Locking, Operating, Scheduling, Working, Hoo
         synchronous: str = "FULL",
         lease: float = 30.0,
         heartbeat: float = 5.0,
+        max_arguments: int = ARGUMENTS_LIMIT,
+        max_result: int = RESULT_LIMIT,
         **defaults: Unpack[QueueOptions],
     ) -> None:
         """Check the options; nothing is opened.
@@ -75,6 +80,9 @@ class Queue(Enqueueing, Inspection, Locking, Operating, Scheduling, Working, Hoo
                 f"heartbeat={heartbeat!r}: must be more than 0 and at most a third of "
                 f"lease={lease!r}, so that one lost beat costs no job"
             )
+        for option, value in (("max_arguments", max_arguments), ("max_result", max_result)):
+            if value < 1:
+                raise ConfigurationError(f"{option}={value!r}: must be 1 byte or more")
         if result_ttl is not None:
             check("result_ttl", result_ttl)  # obeyed by the janitor: no job repeats it
         self.url = url or db_path or DEFAULT_PATH
@@ -85,7 +93,8 @@ class Queue(Enqueueing, Inspection, Locking, Operating, Scheduling, Working, Hoo
         self.tasks = Registry()
         self.store: Store = open_store(self.url, synchronous=synchronous)
         options = checked(defaults, QueueOptions)
-        self._client = Client(self.store, IOLoop(), self.tasks, options)
+        caps = Caps(max_arguments, max_result)
+        self._client = Client(self.store, IOLoop(), self.tasks, options, caps)
 
     def __repr__(self) -> str:
         """Show where the jobs are."""

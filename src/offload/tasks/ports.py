@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
 from typing import Any, Protocol, TypeVar
 
+from offload.codec import Caps
 from offload.core.job import Job, NewJob
 from offload.core.options import QueueOptions
 from offload.core.records import Part
@@ -17,6 +18,10 @@ class Jobs(Protocol):
     @property
     def defaults(self) -> QueueOptions:
         """The queue's own options, weaker than a task's."""
+
+    @property
+    def caps(self) -> Caps:
+        """How large arguments and results may be."""
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Run one of the async methods for a synchronous caller."""

@@ -63,7 +63,7 @@ class Task(Generic[P, Call, R]):
         self.hooks = Hooks()
         self.lane = lane_of(self.name, options)
         check_keys(function, options)
-        self.signature = Signature(function, self.name)
+        self.signature = Signature(function, self.name, jobs.caps)
         self.__doc__ = function.__doc__
         self.__name__ = getattr(function, "__name__", self.name)
         self.__wrapped__ = function
