@@ -177,11 +177,12 @@ def poison(world: World, record: Record) -> Iterator[str]:
     """I16: so many deaths bury a job, whatever its retries, and not one fewer."""
     limit = world.began.poison
     for kept in record.kept:
-        crashes = sum(kind in LOST for _, kind, _ in kept.errors)
+        # A worker that froze, or that runs its functions in other processes, was not crashed by
+        # its jobs: what it lost is an attempt of each, and no more.
         if kept.crashes > limit or len(record.deaths) > limit:
             yield f"{kept.crashes} crashes, {len(record.deaths)} of its own making"
-        if any(kind == "PoisonJob" for _, kind, _ in kept.errors) and crashes != limit:
-            yield f"it was buried as poison after {crashes} crashes"
+        if any(kind == "PoisonJob" for _, kind, _ in kept.errors) and kept.crashes != limit:
+            yield f"it was buried as poison after {kept.crashes} crashes"
         if any(ask.is_poison for ask in record.asked) and kept.state != "dead":
             yield f"it kills its process and is {kept.state}"
 
