@@ -218,7 +218,7 @@ MUTANTS = [
                 "src/offload/core/decide.py",
                 "if job.attempt > job.retry.max_retries:",
                 "if job.attempt > 10**9:",
-                within="def _after_crash",
+                within="def _after_loss",
             ),
         ),
     ),
