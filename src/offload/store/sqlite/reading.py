@@ -1,6 +1,7 @@
 """What can be read: one statement each, on a connection of the readers."""
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -32,13 +33,13 @@ from offload.store.sqlite.rows import (
 from offload.store.sqlite.statements import SQL
 
 
-class Reading:
+class Reading(ABC):
     """The reading half of the store."""
 
     _clock: Clock
 
-    async def _read(self, sql: str, values: dict[str, Any]) -> list[Row]:
-        raise NotImplementedError
+    @abstractmethod
+    async def _read(self, sql: str, values: dict[str, Any]) -> list[Row]: ...
 
     async def lapsed(self, limit: int) -> list[Lapse]:
         """Join the running jobs with their workers' beats."""
