@@ -16,8 +16,8 @@ from typing import Any
 
 import apsw
 from rich.console import Console
+from rich.markdown import Markdown
 from rich.progress import Progress
-from rich.table import Table
 
 from bench import beside, crowded, library, raw_sqlite
 
@@ -85,29 +85,8 @@ def _percentiles(seconds: list[float]) -> dict[str, float]:
     return {"p50": cuts[49] * 1000, "p99": cuts[98] * 1000}
 
 
-def show(figures: Figures) -> list[Table]:
-    """Return the figures for people."""
-    tables = []
-    for synchronous in ("FULL", "NORMAL"):
-        table = Table(f"SQLite, synchronous={synchronous}", "offload /s", "raw loop /s", "ratio")
-        for name, row in figures[synchronous].items():
-            table.add_row(
-                name, f"{row['offload']:,.0f}", f"{row['raw']:,.0f}", f"{row['ratio']:.2f}"
-            )
-        tables.append(table)
-    beside_table = Table("no-op jobs, SQLite", "jobs /s", "offload FULL", "offload NORMAL")
-    ours = [figures[level][PAIRS[2][0]]["offload"] for level in ("FULL", "NORMAL")]
-    for name, rate in figures["peers"].items():
-        beside_table.add_row(name, f"{rate:,.0f}", *(f"{our / rate:.1f} x" for our in ours))
-    others = Table("one worker", "value")
-    for name, value in {**figures["latency"], **figures["crowded"]}.items():
-        text = value if isinstance(value, dict) else {"": value}
-        others.add_row(name, "  ".join(f"{key} {each:.3g}".strip() for key, each in text.items()))
-    return [*tables, beside_table, others]
-
-
 def markdown(figures: Figures) -> str:
-    """Return the figures for `bench/README.md`."""
+    """Return the figures as tables, for the terminal and for `bench/README.md`."""
     lines = ["| SQLite | offload /s | raw loop /s | ratio |", "|---|---|---|---|"]
     for level in ("FULL", "NORMAL"):
         for name, row in figures[level].items():
@@ -160,7 +139,7 @@ def main() -> None:
         figures["peers"] = peers(options.rounds, progress)
         figures["latency"] = waiting(options.samples, progress)
         figures["crowded"] = in_folder_figures(options.rows, progress)
-    console.print(*show(figures))
+    console.print(Markdown(markdown(figures)))
     if options.readme:
         into_readme(figures)
     if options.out is not None:

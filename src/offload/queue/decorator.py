@@ -14,6 +14,9 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
+ABOVE = "put @queue.periodic above @queue.task(…), or give these options to @queue.periodic"
+
+
 class TaskDecorator:
     """Makes tasks of functions; a class only because a typed overload needs a `__call__`."""
 
@@ -49,17 +52,21 @@ class TaskDecorator:
             TaskDefinitionError: a task cannot get other options, or another queue.
         """
         if isinstance(function, Task):
-            return self._kept(function)
+            changed = bool(self._options) or self._name is not None
+            return kept(function, self._jobs, ABOVE if changed else None)
         task: AnyTask = Task(function, self._jobs, name=self._name, **self._options)
         self._registry.add(task)
         return task
 
-    def _kept(self, task: AnyTask) -> AnyTask:
-        if task.jobs is not self._jobs:
-            raise TaskDefinitionError(f"{task.name} is a task of another queue")
-        if self._options or self._name is not None:
-            raise TaskDefinitionError(
-                f"{task.name} is a task already: put @queue.periodic above @queue.task(…), "
-                "or give these options to @queue.periodic"
-            )
-        return task
+
+def kept(task: AnyTask, jobs: Jobs, way_out: str | None) -> AnyTask:
+    """Return a task of this queue as it is; `way_out` says what to do if it was to be changed.
+
+    Raises:
+        TaskDefinitionError: it belongs to another queue, or was to be changed.
+    """
+    if task.jobs is not jobs:
+        raise TaskDefinitionError(f"{task.name} is a task of another queue")
+    if way_out is not None:
+        raise TaskDefinitionError(f"{task.name} is a task already: {way_out}")
+    return task

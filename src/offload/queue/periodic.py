@@ -4,9 +4,9 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ParamSpec, TypeVar, overload
 
-from offload.core.errors import TaskDefinitionError
 from offload.core.options import checked
 from offload.cron import Trigger
+from offload.queue.decorator import kept
 from offload.tasks.definition import TaskOptions
 from offload.tasks.periodic import Periodic, Policy, schedule_name
 from offload.tasks.ports import Jobs
@@ -74,11 +74,6 @@ class PeriodicDecorator:
     def _task(self, function: Callable[..., Any]) -> AnyTask:
         if not isinstance(function, Task):
             return Task(function, self._jobs, **self._options)
-        if function.jobs is not self._jobs:
-            raise TaskDefinitionError(f"{function.name} is a task of another queue")
-        if self._options:
-            named = ", ".join(self._options)
-            raise TaskDefinitionError(
-                f"{function.name} is a task already: give {named} to its @queue.task(…)"
-            )
-        return function
+        named = ", ".join(self._options)
+        way_out = f"give {named} to its @queue.task(…)" if named else None
+        return kept(function, self._jobs, way_out)

@@ -81,7 +81,6 @@ class Worker:
         )
         self._pulse: Pulse | None = None
         self._broken: str | None = None
-        self._stop = asyncio.Event()
         self._executors = self._hands(user_loop)
         self._beat = Beat(
             worker=self.id,

@@ -109,7 +109,7 @@ def new_row(new: NewJob, job: Job) -> Row:
         *(NO_KEY if new.unique is None else _key(new.unique, job.created_at)),
         new.on_parent_failure.value,
         new.inputs.value,
-        None if job.metadata is None else text(job.metadata),
+        text(job.metadata),
         json.dumps(job.tags) if job.tags else None,
         job.origin,
         job.schedule,
