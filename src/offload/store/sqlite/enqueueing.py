@@ -91,11 +91,14 @@ def _read(tx: Transaction, ids: Sequence[str]) -> list[Job]:
 
 
 def _put_lanes(tx: Transaction, fresh: Sequence[Fresh]) -> None:
-    asked = {job.id: new.lane for new, job, _ in reversed(fresh) if new.lane is not None}
+    asked: dict[str, Lane] = {}
+    for new, job, _ in fresh:
+        if new.lane is not None:
+            asked.setdefault(job.id, new.lane)
     if not asked:
         return
     known = _known(tx, list(asked))
-    for job_id, lane in reversed(asked.items()):
+    for job_id, lane in asked.items():
         if job_id not in known:
             _put_lane(tx, lane)
 

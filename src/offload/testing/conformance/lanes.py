@@ -25,6 +25,7 @@ from offload.testing.conformance.steps import (
 )
 
 ONE = Lane("one", max_running=1)
+ONE_OF_L = Lane("l", max_running=1)
 SLOW = Lane("slow", interval=10.0)
 
 
@@ -114,6 +115,12 @@ class Places:
         await put(store, "a", "b", "c", lane=Lane("l", max_running=2))
         await put(store, "a", lane=Lane("l", max_running=1))
         assert ids(await take(store, 5)) == ["a", "b"]
+
+    async def test_a_job_that_comes_twice_in_a_batch_is_no_newer(self, store: Store) -> None:
+        """Its limits are as old as its first place in the batch."""
+        first, second = new("a", lane=Lane("l", max_running=2)), new("b", lane=ONE_OF_L)
+        await store.enqueue([first, second, first])
+        assert ids(await take(store, 5)) == ["a"]
 
     async def test_a_lane_without_limits_is_open(self, store: Store) -> None:
         """Its name alone closes nothing."""
