@@ -45,7 +45,8 @@ def schema() -> Iterator[apsw.Connection]:
 def plan(connection: apsw.Connection, sql: str) -> list[str]:
     """How SQLite would go about a statement, a line a step."""
     names = re.findall(r"(?<!:):(\w+)", sql)
-    bindings = dict.fromkeys(names) if names else (None,) * sql.count("?")
+    count = len(set(re.findall(r"\?\d+", sql))) or sql.count("?")
+    bindings = dict.fromkeys(names) if names else (None,) * count
     return [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {sql}", bindings)]
 
 

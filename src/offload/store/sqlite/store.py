@@ -18,7 +18,7 @@ from offload.store.signals import Signals
 from offload.store.sqlite import connection, operating, scheduling
 from offload.store.sqlite.bell import Bell
 from offload.store.sqlite.claiming import claim
-from offload.store.sqlite.enqueueing import enqueue_alike, prepared, refusable, rows_alike
+from offload.store.sqlite.enqueueing import enqueue_alike, prepared, prepared_alike, refusable
 from offload.store.sqlite.finishing import finish, report
 from offload.store.sqlite.readers import Readers
 from offload.store.sqlite.reading import Reading
@@ -112,7 +112,7 @@ class SQLiteStore(Reading):
         """Insert the jobs in one transaction."""
         now = self._clock.now()
         if isinstance(jobs, Alike) and not jobs.pattern.depends_on and jobs.pattern.lane is None:
-            rows, alike = rows_alike(jobs, now)
+            rows, alike = prepared_alike(jobs, now)
             return await self._write(lambda tx: enqueue_alike(tx, rows, alike))
         fresh = prepared(jobs, now)
         answer = await self._write(lambda tx: refusable(tx, fresh, now))
