@@ -123,7 +123,9 @@ class SQLiteStore(Reading):
     async def claim(self, worker: str, queues: Sequence[str] | None, limit: int) -> Claim:
         """Take the first ready jobs."""
         now = self._clock.now()
-        rows, due = await self._write(lambda tx: claim(tx, worker, queues, limit, now))
+        rows, due = await self._write(
+            lambda tx: claim(tx, worker, queues, limit, now), may_be_lost=True
+        )
         next_due = None if due is None else max(0.0, (due - now) / 1000)
         return Claim([claimed(row, worker, now) for row in rows], next_due)
 
@@ -249,10 +251,12 @@ class SQLiteStore(Reading):
 
     # --- threads -------------------------------------------------------------------------
 
-    async def _write(self, operation: Callable[[Transaction], T]) -> T:
+    async def _write(
+        self, operation: Callable[[Transaction], T], *, may_be_lost: bool = False
+    ) -> T:
         if self._writer is None:
             raise ConfigurationError("the store is not open")
-        return await self._writer.submit(operation)
+        return await self._writer.submit(operation, may_be_lost=may_be_lost)
 
     async def _read(self, sql: str, values: dict[str, Any]) -> list[Row]:
         if self._writer is None:
