@@ -13,6 +13,7 @@ from offload.core.states import Move
 from offload.core.unique import UniqueKey
 from offload.store.sql import scripts
 from offload.store.sqlite import SQLiteStore
+from offload.store.sqlite.connection import connect
 from offload.store.sqlite.statements import SQL
 from offload.testing import ManualClock
 from offload.testing.conformance.steps import beat, end, ending, new, put, run, take
@@ -35,7 +36,7 @@ SHORT = {"lapsed": "jobs_running", "prune_metrics": "job_metrics", "prune_worker
 
 @pytest.fixture(scope="module")
 def schema() -> Iterator[apsw.Connection]:
-    connection = apsw.Connection(":memory:")
+    connection = connect(Path(":memory:"), "NORMAL")
     for _, script in scripts("offload.store.sqlite.migrations"):
         connection.execute(script)
     yield connection
