@@ -135,6 +135,7 @@ class Writer:
         self._closing = threading.Lock()
         self._closed = False
         self._unsynced = False
+        self._news: set[Channel] = set()
 
     def start(self) -> None:
         """Open the connection and begin to write.
@@ -188,6 +189,8 @@ class Writer:
             batch, last = self._next_batch()
             if batch:
                 _tell(self._write(batch))
+            if last or self._entries.empty():
+                self._spread()
             if last:
                 return
 
@@ -236,9 +239,16 @@ class Writer:
                 results = [operation(transaction) for operation, *_ in batch]
         if self._connection.total_changes() != before:
             self._unsynced = level != self._synchronous
-        if transaction.channels:
-            self._committed(transaction.channels)
+        self._news |= transaction.channels
+        if lasts:
+            self._spread()
         return results
+
+    def _spread(self) -> None:
+        """Wake whom the news concern; those of a claim wait until its worker has the jobs."""
+        if self._news:
+            news, self._news = self._news, set()
+            self._committed(news)
 
 
 def _touch(tx: Transaction) -> None:
