@@ -105,7 +105,20 @@ class History:
     def _acknowledged(self, number: int, expected: object, answer: object) -> None:
         told = f"operation {number}, {self.answers[number]}: {answer}"
         assert answer == expected, told
-        self._vfs.events.append(Acknowledged(number))
+        if self._is_owed(number, answer):
+            self._vfs.events.append(Acknowledged(number))
+
+    def _is_owed(self, number: int, answer: object) -> bool:
+        """Say whether this must be there from now on, and with it all that was before.
+
+        What changes nothing promises nothing new. A claim that may be forgotten is owed from the
+        next change on.
+        """
+        before, after = self.states[number - 1 : number + 1]
+        if not isinstance(answer, Claim):
+            return before != after
+        expired = " ".join(before).count("expired") != " ".join(after).count("expired")
+        return expired or any(job.lane is not None or not job.may_wait for job in answer.jobs)
 
     async def _reopened(self) -> None:
         # The last to close empties the log and removes it.

@@ -78,11 +78,21 @@ class TestNegativeControls:
         assert report.verdicts[Verdict.LOST] > 0
         assert report.verdicts[Verdict.BROKEN] == 0, told(report)
 
+    async def test_a_start_that_must_not_be_forgotten_and_is_breaks(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(Transaction, "must_last", lambda _: None)
+        report = await campaign(SEED, range(EACH // 3))
+        assert report.verdicts[Verdict.LOST] > 0
+        assert report.verdicts[Verdict.BROKEN] == 0, told(report)
+
 
 class HastyWriter(Writer):
     """Answers when an operation has run, and commits only once that was heard."""
 
-    async def submit(self, operation: Callable[[Transaction], T]) -> T:
+    async def submit(
+        self, operation: Callable[[Transaction], T], *, may_be_lost: bool = False
+    ) -> T:
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[T] = loop.create_future()
 
@@ -94,5 +104,6 @@ class HastyWriter(Writer):
             result = operation(transaction)
             asyncio.run_coroutine_threadsafe(tell(result), loop).result()
 
-        self._put(hasty, loop.create_future())  # nobody waits for that: this is the fault
+        # Nobody waits for that: this is the fault.
+        self._put(hasty, loop.create_future(), may_be_lost=may_be_lost)
         return await answer

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import apsw
 
+from offload.store.sqlite import writer
 from tests.power.log import Create, Delete, Event, Sync, Truncate, Write
 
 # As os_unix.c does it: the first sync of such a file syncs its folder too (UNIXFILE_DIRSYNC).
@@ -30,6 +31,8 @@ class Point(StrEnum):
     """The transaction is committed, and nobody has been told."""
     APPENDS = "appends"
     """About to write to the write-ahead log."""
+    SYNCS = "syncs"
+    """About to sync it."""
 
 
 class Gate:
@@ -124,6 +127,8 @@ class _RecordingFile(apsw.VFSFile):
         self._vfs.events.append(Truncate(self.number, newsize))
 
     def xSync(self, flags: int) -> None:  # noqa: N802 - apsw's name
+        if self._log:
+            self._vfs.passing(Point.SYNCS)
         super().xSync(flags)
         self._vfs.events.append(Sync(self.number, self._syncs_folder))
         self._syncs_folder = False
@@ -144,9 +149,12 @@ def recording(seed: str, checkpoint_pages: int) -> Iterator[RecordingVFS]:
     vfs = RecordingVFS(seed)
     apsw.randomness(0)  # forget what SQLite has drawn before: it draws from us now
     apsw.connection_hooks.append(hook)
+    # A sync that comes by the clock would come elsewhere in each recording.
+    soon, writer.SOON = writer.SOON, threading.TIMEOUT_MAX
     try:
         yield vfs
     finally:
+        writer.SOON = soon
         apsw.connection_hooks.remove(hook)
         vfs.unregister()
         apsw.randomness(0)

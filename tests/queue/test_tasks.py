@@ -3,10 +3,13 @@
 import subprocess
 import sys
 from pathlib import Path
+from uuid import RFC_4122, UUID
 
 import pytest
 
 from offload import ArgumentError, Queue, TaskDefinitionError, TaskNotRegistered
+from offload.core.states import State
+from offload.tasks.ids import new_ids
 
 
 def test_a_task_is_named_by_module_and_qualname(queue: Queue) -> None:
@@ -107,6 +110,41 @@ def test_map_takes_any_iterable_and_answers_in_order(queue: Queue) -> None:
     assert payloads == [b"[[%d],{}]" % n for n in range(5)]
     assert work.map([]) == []
     assert queue.enqueue_many(work.name, []) == []
+
+
+def test_a_map_of_any_size_stores_each_job_in_its_place(queue: Queue) -> None:
+    @queue.task
+    def work(x: int) -> None: ...
+
+    for count in (31, 32, 33, 200):
+        jobs = work.map([(n,) for n in range(count)], priority=count, tags=["t"])
+        assert [job.refresh().job.payload for job in jobs] == [
+            b"[[%d],{}]" % n for n in range(count)
+        ]
+        assert {(job.job.priority, job.tags, job.status) for job in jobs} == {
+            (count, ("t",), "pending")
+        }
+        assert sorted(job.id for job in jobs) == [job.id for job in jobs]
+
+
+def test_ids_are_uuids_of_version_7_in_order() -> None:
+    ids = new_ids(10_000)  # more than a millisecond has places for
+    assert sorted({*ids, *new_ids(2)})[:10_000] == ids
+    assert {(UUID(each).version, UUID(each).variant) for each in ids} == {(7, RFC_4122)}
+    assert [str(UUID(each)) for each in ids] == ids
+
+
+async def test_a_map_that_is_repeated_finds_its_jobs(queue: Queue) -> None:
+    @queue.task
+    def work(x: int) -> None: ...
+
+    requests = work.new_jobs([(n,) for n in range(40)])
+    await work.jobs.enqueue(requests[:35])
+    queue.cancel_job(requests[3].id)
+    again = await work.jobs.enqueue(requests)
+    assert [job.id for job in again] == [job.id for job in requests]
+    assert [job.state for job in again].count(State.CANCELLED) == 1
+    assert queue.stats()["pending"] == 39
 
 
 def test_enqueue_many_pairs_positional_and_named_arguments(queue: Queue) -> None:

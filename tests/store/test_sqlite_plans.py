@@ -13,6 +13,7 @@ from offload.core.states import Move
 from offload.core.unique import UniqueKey
 from offload.store.sql import scripts
 from offload.store.sqlite import SQLiteStore
+from offload.store.sqlite.connection import connect
 from offload.store.sqlite.statements import SQL
 from offload.testing import ManualClock
 from offload.testing.conformance.steps import beat, end, ending, new, put, run, take
@@ -35,7 +36,7 @@ SHORT = {"lapsed": "jobs_running", "prune_metrics": "job_metrics", "prune_worker
 
 @pytest.fixture(scope="module")
 def schema() -> Iterator[apsw.Connection]:
-    connection = apsw.Connection(":memory:")
+    connection = connect(Path(":memory:"), "NORMAL")
     for _, script in scripts("offload.store.sqlite.migrations"):
         connection.execute(script)
     yield connection
@@ -45,7 +46,8 @@ def schema() -> Iterator[apsw.Connection]:
 def plan(connection: apsw.Connection, sql: str) -> list[str]:
     """How SQLite would go about a statement, a line a step."""
     names = re.findall(r"(?<!:):(\w+)", sql)
-    bindings = dict.fromkeys(names) if names else (None,) * sql.count("?")
+    count = len(set(re.findall(r"\?\d+", sql))) or sql.count("?")
+    bindings = dict.fromkeys(names) if names else (None,) * count
     return [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {sql}", bindings)]
 
 

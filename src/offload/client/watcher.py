@@ -71,13 +71,14 @@ class Watcher:
         subscription = Subscription(job_id)
         # First listed, then read: a change in between is seen by the pump, or by this read.
         self._watched[job_id].add(subscription)
+        cursor = self._store.cursor(Channel.CHANGED)
         try:
             subscription.offer((await self._store.get([job_id]))[0])
         except BaseException:
             self.unsubscribe(subscription)
             raise
         if self._pump is None:
-            self._pump = asyncio.create_task(self._run(), name="offload-watcher")
+            self._pump = asyncio.create_task(self._run(cursor), name="offload-watcher")
         return subscription
 
     def unsubscribe(self, subscription: Subscription) -> None:
@@ -95,15 +96,15 @@ class Watcher:
             self._pump.cancel()
             self._pump = None
 
-    async def _run(self) -> None:
+    async def _run(self, cursor: int) -> None:
         while True:
+            await self._store.wait(Channel.CHANGED, cursor, SLOW_POLL)
             cursor = self._store.cursor(Channel.CHANGED)
             try:
                 await self._read()
             except StoreError as error:
                 log.warning("watched jobs cannot be read for now: %s", error)
                 await asyncio.sleep(SLOW_POLL * (0.5 + random.random()))  # noqa: S311 - jitter
-            await self._store.wait(Channel.CHANGED, cursor, SLOW_POLL)
 
     async def _read(self) -> None:
         watched = list(self._watched)

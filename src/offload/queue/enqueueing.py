@@ -1,6 +1,6 @@
 """The part of `Queue` that enqueues tasks by their names."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Unpack, cast
 
 from offload.core.errors import ConfigurationError
@@ -8,7 +8,7 @@ from offload.core.job import NewJob
 from offload.queue.base import Base
 from offload.tasks.bridge import blocking
 from offload.tasks.draft import BatchOptions, CallOptions
-from offload.tasks.handle import JobHandle
+from offload.tasks.handle import JobHandle, handles
 from offload.tasks.registry import AnyTask
 
 PER_JOB = {
@@ -69,8 +69,9 @@ class Enqueueing(Base):
         task = self.tasks.get(task_name)
         rows = _rows(len(args_list), kwargs_list, dict(options))
         shared = {name: value for name, value in options.items() if name not in PER_JOB}
-        stored = await self._client.enqueue(list(_jobs(task, args_list, rows, shared)))
-        return [JobHandle(job, self._client) for job in stored]
+        return handles(
+            await self._client.enqueue(_jobs(task, args_list, rows, shared)), self._client
+        )
 
     enqueue_many = blocking(aenqueue_many)
 
@@ -94,11 +95,14 @@ def _jobs(
     args_list: Sequence[Sequence[Any]],
     rows: dict[str, Sequence[Any]],
     shared: dict[str, Any],
-) -> Iterator[NewJob]:
+) -> Sequence[NewJob]:
     named = rows.pop("kwargs_list", [{}] * len(args_list))
     draft = task.batch_draft(cast("BatchOptions", shared))
+    if not rows:
+        return draft.jobs(args_list, named)
+    jobs = []
     for place, args in enumerate(args_list):
-        if rows:
-            own = {PER_JOB[name]: row[place] for name, row in rows.items()}
-            draft = task.draft(cast("CallOptions", shared | own))
-        yield draft.entry(place, args, named[place])
+        own = {PER_JOB[name]: row[place] for name, row in rows.items()}
+        draft = task.draft(cast("CallOptions", shared | own))
+        jobs.append(draft.entry(place, args, named[place]))
+    return jobs

@@ -42,7 +42,7 @@ class IOLoop:
         Raises:
             OffloadError: called on the loop itself, which would wait for itself for ever.
         """
-        if self._loop is not None and _running_loop() is self._loop:
+        if self._loop is not None and running_loop() is self._loop:
             coroutine.close()
             raise OffloadError("a synchronous call on the queue's own event loop: await its a-twin")
         outer, _here.driven = is_driven(), True
@@ -111,7 +111,8 @@ class IOLoop:
             return self._loop
 
 
-def _running_loop() -> asyncio.AbstractEventLoop | None:
+def running_loop() -> asyncio.AbstractEventLoop | None:
+    """Return the event loop of this thread; None if there is none."""
     try:
         return asyncio.get_running_loop()
     except RuntimeError:

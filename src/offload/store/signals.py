@@ -6,6 +6,7 @@ import threading
 from collections import Counter
 
 from offload.store.base import Channel
+from offload.store.loop import running_loop
 
 Waiter = asyncio.Future[None]
 
@@ -32,20 +33,28 @@ class Signals:
         with self._lock:
             self._counts[channel] += 1
             waiting = list(self._waiting[channel])
+        here = running_loop() if waiting else None
         for waiter in waiting:
+            loop = waiter.get_loop()
+            if loop is here:  # the bell's, which need not wake itself
+                _wake(waiter)
+                continue
             with contextlib.suppress(RuntimeError):  # its loop was closed under it
-                waiter.get_loop().call_soon_threadsafe(_wake, waiter)
+                loop.call_soon_threadsafe(_wake, waiter)
 
     async def wait(self, channel: Channel, cursor: int, limit: float) -> None:
         """Return once the channel has moved past `cursor`, after `limit` seconds at most."""
-        waiter = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        waiter = loop.create_future()
         with self._lock:
             if self._counts[channel] != cursor:
                 return
             self._waiting[channel].add(waiter)
+        timer = loop.call_later(limit, _wake, waiter)
         try:
-            await asyncio.wait([waiter], timeout=limit)
+            await waiter
         finally:
+            timer.cancel()
             with self._lock:
                 self._waiting[channel].discard(waiter)
 

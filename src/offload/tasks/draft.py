@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import repeat
 from math import inf
 from typing import Any, Protocol, cast
 
@@ -128,18 +129,20 @@ class Draft:
             **self._common,
         )
 
-    def jobs(self, calls: Iterable[object]) -> Sequence[NewJob]:
-        """Return the requests for many calls, each of which is a tuple of arguments.
+    def jobs(
+        self, calls: Iterable[object], named: Iterable[Mapping[str, Any]] = repeat({})
+    ) -> Sequence[NewJob]:
+        """Return the requests for many calls: a tuple of arguments each, and those by name.
 
         Raises:
             ArgumentError: an entry is no tuple or list, or does not fit.
         """
         entries = [self._entry(place, args) for place, args in enumerate(calls)]
         if self._unique is not None or self._limit_key is not None or not entries:
-            return [self.job(args, {}) for args in entries]
-        encode = self._signature.encode_arguments
+            return [self.job(args, kwargs) for args, kwargs in zip(entries, named, strict=False)]
+        payloads = list(map(self._signature.encode_arguments, entries, named))
         pattern = NewJob(id="", lane=self._lane, depends_on=self._parents, **self._common)
-        return Alike(pattern, new_ids(len(entries)), [encode(args, {}) for args in entries])
+        return Alike(pattern, new_ids(len(entries)), payloads)
 
     def entry(self, place: int, args: object, kwargs: Mapping[str, Any]) -> NewJob:
         """Return the request for one of many calls.

@@ -1,9 +1,8 @@
 """A job in the caller's hand."""
 
 import json
-from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncGenerator, Coroutine, Mapping, Sequence
 from contextlib import aclosing
-from functools import partial
 from typing import Any, Generic, TypeVar, cast
 
 from offload.core.alike import Alike
@@ -35,9 +34,12 @@ class JobHandle(Generic[R]):
     Instants are in Unix milliseconds.
     """
 
-    def __init__(self, job: Job | Callable[[], Job], jobs: Jobs, parent: Any = None) -> None:
-        """Hold `job`, or what makes it when it is looked at, reachable through `jobs`."""
+    def __init__(
+        self, job: Job | Alike[Job], jobs: Jobs, parent: Any = None, place: int = 0
+    ) -> None:
+        """Hold `job`, or that at `place` among many alike, reachable through `jobs`."""
         self._job = job
+        self._place = place
         self.parent = parent
         """In a chain, the handle of what came before: of a job, or of a group."""
         self._jobs = jobs
@@ -46,7 +48,7 @@ class JobHandle(Generic[R]):
     def job(self) -> Job:
         """The job as it was last read."""
         if not isinstance(self._job, Job):
-            self._job = self._job()
+            self._job = self._job[self._place]
         return self._job
 
     def __repr__(self) -> str:
@@ -289,6 +291,5 @@ class JobHandle(Generic[R]):
 def handles(stored: Sequence[Job], jobs: Jobs) -> list[JobHandle[Any]]:
     """Return a handle for each job; those of many alike are not made before they are needed."""
     if isinstance(stored, Alike):
-        places = range(len(stored))
-        return [JobHandle(partial(stored.__getitem__, place), jobs) for place in places]
+        return [JobHandle(stored, jobs, None, place) for place in range(len(stored))]
     return [JobHandle(job, jobs) for job in stored]

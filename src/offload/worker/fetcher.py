@@ -46,7 +46,8 @@ class Fetcher(Service):
     async def step(self) -> None:
         """Claim once; if that took all there was, wait for news or for the next due job."""
         self._runs.ahead = self._reserve if self._pace.ahead >= SHORT_TASKS else 0
-        await self.unless_stopping(self._runs.room())
+        if not self._runs.free + self._runs.spare:
+            await self.unless_stopping(self._runs.room())
         lines = self._runs.free + self._runs.spare
         if self.stopping.is_set() or not lines:
             return

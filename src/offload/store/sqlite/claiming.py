@@ -11,7 +11,9 @@ from offload.store.sqlite.rows import NAMES, Row
 from offload.store.sqlite.statements import SQL
 from offload.store.sqlite.writer import Transaction
 
-PRIORITY, RUN_AT = NAMES.index("priority"), NAMES.index("run_at")
+PRIORITY, RUN_AT, LANE, ATTEMPT, CRASHES, MAX_RETRIES = (
+    NAMES.index(name) for name in ("priority", "run_at", "lane", "attempt", "crashes", "retry")
+)
 
 
 MOST = 1000
@@ -56,6 +58,11 @@ def claim(
     """Promote what has become due, then take the first.
 
     Returns their rows as they were, for `claimed`, and the next due instant.
+
+    A power cut may take it all back: then the jobs are pending as before, and nobody is left who
+    holds the old lease or was told more than that they run. Not so where something must still be
+    known afterwards: that a job has ended, that a last or a suspect attempt has begun, when a lane
+    was last used.
     """
     _expire(tx, now)
     wanted: Container[str] = _All() if queues is None else frozenset(queues)
@@ -69,6 +76,8 @@ def claim(
         line += lane.line[: lane.places(limit, now)]
     taken = sorted(line, key=_place)[:limit]
     seqs = [row[-1] for row in taken]
+    if any(map(_counts, taken)):
+        tx.must_last()
     if taken:
         tx.execute(SQL["claim"], {"worker": worker, "now": now, "seqs": json.dumps(seqs)})
         tx.channels.add(Channel.CHANGED)
@@ -81,9 +90,15 @@ def _place(row: Row) -> tuple[int, int, int]:
     return -row[PRIORITY], row[RUN_AT], row[-1]
 
 
+def _counts(row: Row) -> bool:
+    """Say whether the start of a job must not be forgotten: see `Job.may_wait`, and its lane."""
+    return row[CRASHES] > 0 or row[ATTEMPT] >= row[MAX_RETRIES] or row[LANE] is not None
+
+
 def _expire(tx: Transaction, now: int) -> None:
     expired = tx.execute(SQL["expire"], {"now": now, "most": MOST})
     if expired:
+        tx.must_last()
         tx.channels.add(Channel.CHANGED)
         settle(tx, sorted(seq for (seq,) in expired), now)
 

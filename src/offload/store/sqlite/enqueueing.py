@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
 
 from offload.core.alike import Alike
 from offload.core.errors import DependencyError, DuplicateJob, OffloadError
@@ -13,7 +14,7 @@ from offload.core.unique import OnConflict, UniqueKey
 from offload.store.base import Channel
 from offload.store.sqlite.dependencies import cancel_pending
 from offload.store.sqlite.rows import Row, job_of, new_row
-from offload.store.sqlite.statements import SQL
+from offload.store.sqlite.statements import ALIKE, SQL
 from offload.store.sqlite.writer import Transaction
 
 Fresh = tuple[NewJob, Job, Row]
@@ -24,20 +25,28 @@ def prepared(jobs: Sequence[NewJob], now: int) -> list[Fresh]:
     return [(new, job, new_row(new, job)) for new in jobs for job in [stored(new, now)]]
 
 
-def rows_alike(jobs: Alike[NewJob], now: int) -> tuple[list[Row], Alike[Job]]:
-    """Return what is to be stored of jobs that differ little, and what they will then be."""
+def prepared_alike(jobs: Alike[NewJob], now: int) -> tuple[list[Row], Alike[Job]]:
+    """Return what is to be stored of jobs that differ little, and what they will then be.
+
+    A row has several of them for `insert_alike`, or one for `insert_job`, where few are left.
+    """
     pattern = stored(jobs.pattern, now)
     _, *shared, _ = new_row(jobs.pattern, pattern)
-    rows = [(each, *shared, payload) for each, payload in zip(jobs.ids, jobs.payloads, strict=True)]
+    own = list(chain.from_iterable(zip(jobs.ids, jobs.payloads, strict=True)))
+    rest = len(own) - len(own) % (2 * ALIKE)
+    rows = [(*shared, *own[at : at + 2 * ALIKE]) for at in range(0, rest, 2 * ALIKE)]
+    rows += [(own[at], *shared, own[at + 1]) for at in range(rest, len(own), 2)]
     return rows, Alike(pattern, jobs.ids, jobs.payloads)
 
 
 def enqueue_alike(tx: Transaction, rows: list[Row], jobs: Alike[Job]) -> Sequence[Job]:
     """Insert jobs that nothing but their ids can keep out, or find those that are there."""
-    inserted = tx.insert(SQL["insert_job"], rows)
+    full = len(jobs) // ALIKE
+    inserted = tx.insert(SQL["insert_alike"], rows[:full])
+    inserted += tx.insert(SQL["insert_job"], rows[full:])
     if inserted:
         tx.channels.add(Channel.READY)
-    return jobs if inserted == len(rows) else _read(tx, jobs.ids)
+    return jobs if inserted == len(jobs) else _read(tx, jobs.ids)
 
 
 def enqueue(tx: Transaction, fresh: Sequence[Fresh], now: int) -> list[Job]:

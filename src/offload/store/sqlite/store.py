@@ -18,7 +18,7 @@ from offload.store.signals import Signals
 from offload.store.sqlite import connection, operating, scheduling
 from offload.store.sqlite.bell import Bell
 from offload.store.sqlite.claiming import claim
-from offload.store.sqlite.enqueueing import enqueue_alike, prepared, refusable, rows_alike
+from offload.store.sqlite.enqueueing import enqueue_alike, prepared, prepared_alike, refusable
 from offload.store.sqlite.finishing import finish, report
 from offload.store.sqlite.readers import Readers
 from offload.store.sqlite.reading import Reading
@@ -112,7 +112,7 @@ class SQLiteStore(Reading):
         """Insert the jobs in one transaction."""
         now = self._clock.now()
         if isinstance(jobs, Alike) and not jobs.pattern.depends_on and jobs.pattern.lane is None:
-            rows, alike = rows_alike(jobs, now)
+            rows, alike = prepared_alike(jobs, now)
             return await self._write(lambda tx: enqueue_alike(tx, rows, alike))
         fresh = prepared(jobs, now)
         answer = await self._write(lambda tx: refusable(tx, fresh, now))
@@ -123,7 +123,9 @@ class SQLiteStore(Reading):
     async def claim(self, worker: str, queues: Sequence[str] | None, limit: int) -> Claim:
         """Take the first ready jobs."""
         now = self._clock.now()
-        rows, due = await self._write(lambda tx: claim(tx, worker, queues, limit, now))
+        rows, due = await self._write(
+            lambda tx: claim(tx, worker, queues, limit, now), may_be_lost=True
+        )
         next_due = None if due is None else max(0.0, (due - now) / 1000)
         return Claim([claimed(row, worker, now) for row in rows], next_due)
 
@@ -249,10 +251,12 @@ class SQLiteStore(Reading):
 
     # --- threads -------------------------------------------------------------------------
 
-    async def _write(self, operation: Callable[[Transaction], T]) -> T:
+    async def _write(
+        self, operation: Callable[[Transaction], T], *, may_be_lost: bool = False
+    ) -> T:
         if self._writer is None:
             raise ConfigurationError("the store is not open")
-        return await self._writer.submit(operation)
+        return await self._writer.submit(operation, may_be_lost=may_be_lost)
 
     async def _read(self, sql: str, values: dict[str, Any]) -> list[Row]:
         if self._writer is None:

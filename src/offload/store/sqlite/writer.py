@@ -3,6 +3,9 @@
 A commit waits for the disk, so the operations that pile up meanwhile share the next one. That
 gives a burst of enqueues, finishes and heartbeats the durability of FULL at the price of one
 sync for all of them.
+
+What a power cut may undo, because nobody was promised it, is committed without a sync of its own.
+The next one covers it too, for the log is one file, written in order; it comes soon.
 """
 
 import asyncio
@@ -20,15 +23,21 @@ import apsw
 from offload.core.errors import StoreUnavailable
 from offload.store.base import Channel
 from offload.store.loop import CLOSED, is_driven
-from offload.store.sqlite.connection import connect, immediate, translated
+from offload.store.sqlite.connection import connect, immediate, schema_version, translated
 from offload.store.sqlite.ticket import Ticket
 
 T = TypeVar("T")
 
 MOST = 256
 """Operations in one transaction: others want to write too."""
+SOON = 0.02
+"""Seconds after which what was not synced is, if nothing else has had a sync by then."""
 
 Bindings = dict[str, Any] | tuple[Any, ...]
+
+
+class MustLast(Exception):
+    """What a transaction without a sync would do has to survive a power cut."""
 
 
 @dataclass(slots=True)
@@ -36,7 +45,18 @@ class Transaction:
     """What an operation gets: the connection, and whom to wake after the commit."""
 
     connection: apsw.Connection
+    lasts: bool = True
+    """Whether it is synced before anybody sees it, as far as the store's `synchronous` goes."""
     channels: set[Channel] = field(default_factory=set)
+
+    def must_last(self) -> None:
+        """Have the transaction synced: if it would not be, it is undone and run again.
+
+        Raises:
+            MustLast: for the writer.
+        """
+        if not self.lasts:
+            raise MustLast
 
     def execute(self, sql: str, bindings: Bindings = ()) -> list[tuple[Any, ...]]:
         """Run one statement to its end and return its rows."""
@@ -86,7 +106,8 @@ class Pending(Generic[T]):
 
 Operation = Callable[[Transaction], Any]
 Waiting = Pending[Any] | asyncio.Future[Any]
-Entry = tuple[Operation, Waiting]
+Entry = tuple[Operation, Waiting, bool]
+"""What to do, who waits for it, and whether it may be lost."""
 Answer = tuple[Waiting, Any, BaseException | None]
 
 
@@ -113,6 +134,8 @@ class Writer:
         self._thread = threading.Thread(target=self._run, name="offload-writer", daemon=True)
         self._closing = threading.Lock()
         self._closed = False
+        self._unsynced = False
+        self._news: set[Channel] = set()
 
     def start(self) -> None:
         """Open the connection and begin to write.
@@ -122,6 +145,7 @@ class Writer:
         """
         try:
             self._connection = connect(self._path, self._synchronous)
+            self._level = self._synchronous
         except BaseException:
             self._ticket.close()
             raise
@@ -136,37 +160,47 @@ class Writer:
         self._connection.close()
         self._ticket.close()
 
-    async def submit(self, operation: Callable[[Transaction], T]) -> T:
+    async def submit(
+        self, operation: Callable[[Transaction], T], *, may_be_lost: bool = False
+    ) -> T:
         """Carry out an operation and return its result when its effect is durable.
+
+        With `may_be_lost`, a power cut soon after may undo it, unless it says `must_last`.
 
         Raises:
             StoreUnavailable: the store was closed.
         """
         if is_driven():
             pending: Pending[T] = Pending()
-            self._put(operation, pending)
+            self._put(operation, pending, may_be_lost=may_be_lost)
             return await pending.wait()
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._put(operation, future)
+        self._put(operation, future, may_be_lost=may_be_lost)
         return await future
 
-    def _put(self, operation: Operation, waiting: Waiting) -> None:
+    def _put(self, operation: Operation, waiting: Waiting, *, may_be_lost: bool = False) -> None:
         with self._closing:
             if self._closed:
                 raise StoreUnavailable(CLOSED)
-            self._entries.put((operation, waiting))
+            self._entries.put((operation, waiting, may_be_lost))
 
     def _run(self) -> None:
         while True:
             batch, last = self._next_batch()
             if batch:
                 _tell(self._write(batch))
+            if last or self._entries.empty():
+                self._spread()
             if last:
                 return
 
     def _next_batch(self) -> tuple[list[Entry], bool]:
         batch: list[Entry] = []
-        entry = self._entries.get()
+        try:
+            entry = self._entries.get(timeout=SOON if self._unsynced else None)
+        except queue.Empty:
+            self._unsynced = False
+            return [(_touch, Pending(), False)], False
         while entry is not None:
             batch.append(entry)
             if len(batch) >= MOST or self._entries.empty():
@@ -178,23 +212,48 @@ class Writer:
         try:
             results = self._transact(batch)
         except StoreUnavailable as error:
-            return [(waiting, None, error) for _, waiting in batch]
+            return [(waiting, None, error) for _, waiting, _ in batch]
         except Exception as error:  # noqa: BLE001 - whatever it is, it belongs to the caller
             if len(batch) == 1:
                 return [(batch[0][1], None, error)]
             # One of them spoiled it for all: each gets a transaction of its own.
             return [answer for entry in batch for answer in self._write([entry])]
         return [
-            (waiting, result, None) for (_, waiting), result in zip(batch, results, strict=True)
+            (waiting, result, None) for (_, waiting, _), result in zip(batch, results, strict=True)
         ]
 
     def _transact(self, batch: list[Entry]) -> list[Any]:
-        transaction = Transaction(self._connection)
-        with self._ticket, translated(self._path), immediate(self._connection):
-            results = [operation(transaction) for operation, _ in batch]
-        if transaction.channels:
-            self._committed(transaction.channels)
+        if all(may_be_lost for *_, may_be_lost in batch):
+            with contextlib.suppress(MustLast):
+                return self._commit(batch, "NORMAL", lasts=False)
+        return self._commit(batch, self._synchronous, lasts=True)
+
+    def _commit(self, batch: list[Entry], level: str, *, lasts: bool) -> list[Any]:
+        transaction = Transaction(self._connection, lasts)
+        before = self._connection.total_changes()
+        with self._ticket, translated(self._path):
+            if level != self._level:
+                self._connection.execute(f"PRAGMA synchronous = {level}")
+                self._level = level
+            with immediate(self._connection):
+                results = [operation(transaction) for operation, *_ in batch]
+        if self._connection.total_changes() != before:
+            self._unsynced = level != self._synchronous
+        self._news |= transaction.channels
+        if lasts:
+            self._spread()
         return results
+
+    def _spread(self) -> None:
+        """Wake whom the news concern; those of a claim wait until its worker has the jobs."""
+        if self._news:
+            news, self._news = self._news, set()
+            self._committed(news)
+
+
+def _touch(tx: Transaction) -> None:
+    """Change the file without changing anything: SQLite syncs nothing else on demand."""
+    tx.execute(f"PRAGMA user_version = {schema_version(tx.connection)}")
 
 
 def _tell(answers: list[Answer]) -> None:

@@ -1,19 +1,17 @@
 -- name: insert_job
 -- A conflict on the id stores nothing: the caller then looks up what is there. Any other
 -- violation still raises.
-INSERT INTO jobs (
-    id, task, queue, lane, state, phase, priority, run_at, created_at, blockers,
-    max_retries, backoff, max_retry_delay, retry_delays, timeout, expires_at, result_ttl,
-    unique_key, held_key, key_scope, key_until, on_parent_failure, inputs,
-    metadata, tags, origin, schedule, tick, payload
-)
-VALUES (
+INSERT INTO jobs ({new}) VALUES (
     ?, ?, ?, ?, 'pending', ?, ?, ?, ?, ?,
     ?, ?, ?, ?, ?, ?, ?,
     ?, ?, ?, ?, ?, ?,
     ?, ?, ?, ?, ?, ?
 )
 ON CONFLICT (id) DO NOTHING
+
+-- name: insert_alike
+-- Several jobs at a time that differ only in id and payload: what they share is bound once.
+INSERT INTO jobs ({new}) VALUES {alike} ON CONFLICT (id) DO NOTHING
 
 -- name: job
 SELECT {job} FROM jobs WHERE id = ?
