@@ -1,0 +1,148 @@
+"""`add_tasks`, and what endpoints, dependencies and programs schedule request tasks with."""
+
+from collections.abc import AsyncIterator, Callable
+from typing import Annotated, Any, ParamSpec, Unpack
+
+from fastapi import Depends, WebSocketDisconnect
+from starlette.applications import Starlette
+from starlette.requests import HTTPConnection
+
+from offload.core.errors import ConfigurationError, OffloadError
+from offload.core.request import Mode, RequestStatus
+from offload.fastapi.middleware import KEY, HttpExchange, TasksMiddleware
+from offload.inproc.app import AppTasks
+from offload.inproc.call import Call
+from offload.inproc.options import RunnerLimits, RunnerOptions, check_known
+from offload.inproc.scheduler import Scheduler
+from offload.inproc.task import RequestTask
+from offload.queue import Queue
+
+P = ParamSpec("P")
+
+
+def add_tasks(
+    app: Starlette, *, queue: Queue | None = None, **limits: Unpack[RunnerLimits]
+) -> AppTasks:
+    """Let the endpoints and dependencies of `app` take a `Tasks`; return what `get_tasks` does.
+
+    Call it before the application starts. Middleware that is added later is outside: for it, a
+    response is sent when that middleware has it.
+
+    Args:
+        app: the application that the server starts; mounted ones share its tasks.
+        queue: whose store processes share, for schedules with scope="cluster".
+        limits: see `RunnerOptions`: max_concurrency, max_threads, max_pending, overflow,
+            retry_after, drain_timeout, shield_timeout, result_ttl, max_records, slow_step,
+            log_args.
+
+    Raises:
+        ConfigurationError: a limit is wrong, or the application has its tasks already.
+    """
+    if _tasks_of(app) is not None:
+        raise ConfigurationError("add_tasks: this application has its tasks: use get_tasks(app)")
+    check_known(limits, RunnerOptions)
+    tasks = AppTasks(RunnerOptions(**limits))
+    tasks.ticker.locks = queue
+    app.state.offload_tasks = tasks
+    app.add_middleware(TasksMiddleware, tasks=tasks)
+    return tasks
+
+
+def get_tasks(app: Starlette) -> AppTasks:
+    """Return the request tasks of an application, for use outside its requests.
+
+    Raises:
+        ConfigurationError: it has none: call `add_tasks(app)` first.
+    """
+    tasks = _tasks_of(app)
+    if tasks is None:
+        raise ConfigurationError("this application has no request tasks: call add_tasks(app)")
+    return tasks
+
+
+class RequestTasks(Scheduler):
+    """Schedules tasks that belong to one request or websocket.
+
+    `schedule` starts one now, `after_route.schedule` when the endpoint has returned and nothing
+    is sent yet, and `after_response.schedule` when all is sent and all dependencies are closed.
+    """
+
+    def __init__(self, exchange: HttpExchange) -> None:
+        """Schedule in this exchange."""
+        super().__init__(exchange)
+        self._exchange = exchange
+
+    @property
+    def after_route(self) -> Scheduler:
+        """Starts tasks after the route, before the response."""
+        return Scheduler(self._exchange, Mode.AFTER_ROUTE)
+
+    @property
+    def after_response(self) -> Scheduler:
+        """Starts tasks after the response, side by side."""
+        return Scheduler(self._exchange, Mode.AFTER_RESPONSE)
+
+    def on_commit(self, session: Any) -> Scheduler:
+        """Return a scheduler whose tasks start when `session` has committed.
+
+        They never run if it is rolled back, nor if it has not committed when the request ends.
+
+        Args:
+            session: a `Session` or `AsyncSession` of SQLAlchemy.
+
+        Raises:
+            ConfigurationError: it is something else.
+        """
+        return self._exchange.commits.scheduler(session)
+
+    def add_task(
+        self, func: Callable[P, Any], /, *args: P.args, **kwargs: P.kwargs
+    ) -> RequestTask[Any]:
+        """Run `func` after the response, and after those that this request added before it.
+
+        As of FastAPI's BackgroundTasks, but one that fails does not stop the next.
+
+        Raises:
+            TaskRefused: there is no room, or the process is shutting down.
+        """
+        return self._exchange.take_in_order(Call(func, args, kwargs, mode=Mode.AFTER_RESPONSE))
+
+    def get(self, task_id: str) -> RequestTask[Any] | None:
+        """Return a task of this process, of whichever request; see `AppTasks.get`."""
+        return self._exchange.app.get(task_id)
+
+    def cancel(self, task_id: str, *, force: bool = False) -> bool:
+        """Stop a task, and say whether it stops; see `AppTasks.cancel`."""
+        return self._exchange.app.cancel(task_id, force=force)
+
+    async def wait(self, task_id: str, timeout: float | None = None) -> RequestStatus | None:
+        """Return how a task has ended, once it has; see `AppTasks.wait`."""
+        return await self._exchange.app.wait(task_id, timeout)
+
+
+async def _request_tasks(connection: HTTPConnection) -> AsyncIterator[RequestTasks]:
+    exchange: HttpExchange | None = connection.scope.get(KEY)
+    if exchange is None:
+        raise OffloadError("`Tasks` needs add_tasks(app), on this application or around it")
+    await exchange.enter()
+    try:
+        yield RequestTasks(exchange)
+    except WebSocketDisconnect:
+        raise
+    except BaseException as error:
+        exchange.raised(error)
+        raise
+    finally:
+        if connection.scope["type"] == "websocket":
+            await exchange.route_ended(None)
+
+
+Tasks = Annotated[RequestTasks, Depends(_request_tasks)]
+"""Schedules tasks of this request: `async def endpoint(tasks: Tasks)`; for dependencies, too."""
+
+BackgroundTasks = Tasks
+"""In place of FastAPI's own: `background.add_task(…)`, with the import line changed."""
+
+
+def _tasks_of(app: Starlette) -> AppTasks | None:
+    return getattr(app.state, "offload_tasks", None)

@@ -1,0 +1,61 @@
+"""The request tasks that can be looked up: all unfinished ones, and the newest that have ended."""
+
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from offload.core.request import RequestStatus
+from offload.inproc.task import RequestTask, now
+
+
+class Records:
+    """Every method is short, and safe from any thread if its caller holds the runner's lock."""
+
+    def __init__(self, ttl: float, most: int, clock: Callable[[], int] = now) -> None:
+        """Keep `most` tasks that have ended, none for longer than `ttl` seconds."""
+        self.unfinished: dict[str, RequestTask[Any]] = {}
+        self.counts: Counter[RequestStatus] = Counter()
+        """How many tasks have ended, by how."""
+        self._ended: OrderedDict[str, RequestTask[Any]] = OrderedDict()
+        self._keys: dict[str, RequestTask[Any]] = {}
+        self._ttl = ttl
+        self._most = most
+        self._clock = clock
+
+    def holder(self, key: str | None) -> RequestTask[Any] | None:
+        """Return the unfinished task that has this key."""
+        return None if key is None else self._keys.get(key)
+
+    def add(self, task: RequestTask[Any]) -> None:
+        """Take in a new task."""
+        self.unfinished[task.id] = task
+        if task.key is not None:
+            self._keys[task.key] = task
+
+    def end(self, task: RequestTask[Any]) -> None:
+        """Note that a task has ended."""
+        del self.unfinished[task.id]
+        if task.key is not None and self._keys.get(task.key) is task:
+            del self._keys[task.key]
+        self.counts[task.status] += 1
+        self._ended[task.id] = task
+        self._forget()
+
+    def get(self, task_id: str) -> RequestTask[Any] | None:
+        """Return a task; None if it is unknown or forgotten."""
+        self._forget()
+        return self.unfinished.get(task_id) or self._ended.get(task_id)
+
+    def all(self) -> Iterator[RequestTask[Any]]:
+        """Return all tasks that are known, the newest first."""
+        self._forget()
+        yield from reversed(self.unfinished.values())
+        yield from reversed(self._ended.values())
+
+    def _forget(self) -> None:
+        oldest = self._clock() - self._ttl * 1000
+        while self._ended:
+            first = next(iter(self._ended.values()))
+            if len(self._ended) <= self._most and (first.finished_at or 0) >= oldest:
+                return
+            del self._ended[first.id]

@@ -1,0 +1,196 @@
+"""A request task: what it is asked to do, and how far it has come."""
+
+import asyncio
+import contextlib
+import contextvars
+import functools
+import inspect
+import time
+from collections.abc import Callable
+from typing import Any, Generic, Protocol, TypeVar
+
+from offload.core.errors import OffloadError
+from offload.core.job import NewJob
+from offload.core.request import RequestStatus
+from offload.inproc.call import Call
+from offload.tasks.handle import JobHandle
+from offload.tasks.ids import new_id
+from offload.tasks.task import Task as QueueTask
+
+T = TypeVar("T")
+
+
+class Once(Protocol):
+    """Runs the function of a task once more; the task's runner does."""
+
+    async def once(self, task: "RequestTask[T]") -> T:
+        """Return what the function returns, or raise what it raises."""
+
+
+class RequestTask(Generic[T]):
+    """A function that runs in this process, and what came of it.
+
+    Instants are in Unix milliseconds. `result` is set when it has succeeded, `error` when it
+    has failed, `reason` says why it was cancelled or dropped, and `job` is the job it became.
+    The arguments are let go when it has ended.
+    """
+
+    __slots__ = (
+        "_ended",
+        "_runner",
+        "args",
+        "attempt",
+        "context",
+        "created_at",
+        "error",
+        "finished_at",
+        "follower",
+        "func",
+        "handler_error",
+        "handling",
+        "id",
+        "job",
+        "kwargs",
+        "loop",
+        "mode",
+        "name",
+        "new_job",
+        "options",
+        "reason",
+        "recovered",
+        "result",
+        "running",
+        "slots",
+        "spilled",
+        "started_at",
+        "status",
+        "stop_reason",
+    )
+
+    def __init__(
+        self,
+        call: Call,
+        runner: Once,
+        loop: asyncio.AbstractEventLoop,
+        new_job: NewJob | None = None,
+    ) -> None:
+        """Ask for a call on `loop`, in the context of whoever asks; it may become `new_job`."""
+        self.id = new_id()
+        self.func, args, self.kwargs, self.options, self.mode = call
+        self.args = tuple(args)
+        self.name = self.options.name or path_of(self.func)
+        self.status = RequestStatus.PENDING
+        self.attempt = 0
+        """How often the function has been called."""
+        self.created_at = now()
+        self.started_at: int | None = None
+        self.finished_at: int | None = None
+        self.result: T | None = None
+        self.error: BaseException | None = None
+        self.reason: str | None = None
+        self.handler_error: BaseException | None = None
+        """What `on_error` raised."""
+        self.recovered = False
+        """Whether `await task()` in `on_error` made up for the failure."""
+        self.job: JobHandle[T] | None = None
+        # The rest is the runner's.
+        self.loop = loop
+        self.context: contextvars.Context | None = contextvars.copy_context()
+        self.new_job = new_job
+        self.running: asyncio.Task[None] | asyncio.TimerHandle | None = None
+        self.handling = False
+        self.stop_reason: str | None = None
+        self.follower: RequestTask[Any] | None = None
+        self.slots: Any = None
+        self.spilled = False
+        self._runner = runner
+        self._ended: list[Callable[[], None]] = []
+
+    def __repr__(self) -> str:
+        """Show what a log line needs, and none of the arguments."""
+        return f"<RequestTask {self.id} {self.name} {self.status}>"
+
+    async def __call__(self) -> T:
+        """Run the function once more, here and now; meant for `on_error`, where it recovers.
+
+        Raises:
+            Exception: what the function raises; `on_error` is not called again.
+            OffloadError: the task has ended, and its arguments are gone.
+        """
+        if self.status.final:
+            raise OffloadError(f"{self!r} has ended: schedule its function anew")
+        return await self._runner.once(self)
+
+    @property
+    def key(self) -> str | None:
+        """What no other unfinished task of the process has; what becomes a job has it there."""
+        return None if self.leaves else self.options.key
+
+    @property
+    def job_id(self) -> str | None:
+        """The id of the job that it becomes, or has become."""
+        return self.new_job.id if self.new_job is not None and self.leaves else None
+
+    @property
+    def leaves(self) -> bool:
+        """Whether it becomes a job and does not run here."""
+        return self.new_job is not None and (self.spilled or self.options.durable is not False)
+
+    async def wait(self, timeout: float | None = None) -> RequestStatus:
+        """Return its status once it has ended. What it did is in `result` and `error`.
+
+        Raises:
+            TimeoutError: it has not ended within `timeout` seconds.
+        """
+        loop = asyncio.get_running_loop()
+        ended: asyncio.Future[None] = loop.create_future()
+        self.when_ended(functools.partial(_settle, loop, ended))
+        async with asyncio.timeout(timeout):
+            await ended
+        return self.status
+
+    def when_ended(self, call: Callable[[], None]) -> None:
+        """Call something when it has ended, or at once if it has."""
+        self._ended.append(call)
+        if self.status.final:
+            self.tell()
+
+    def tell(self) -> None:
+        """Make the calls that were asked for, each once."""
+        while self._ended:
+            self._ended.pop()()
+
+
+def _settle(loop: asyncio.AbstractEventLoop, ended: "asyncio.Future[None]") -> None:
+    def settle() -> None:
+        if not ended.done():
+            ended.set_result(None)
+
+    with contextlib.suppress(RuntimeError):  # that loop has been closed
+        loop.call_soon_threadsafe(settle)
+
+
+def now() -> int:
+    """Return the wall clock in Unix milliseconds."""
+    return time.time_ns() // 1_000_000
+
+
+def path_of(func: Callable[..., Any]) -> str:
+    """Return `module.qualname` of a function, whatever wraps it."""
+    if isinstance(func, QueueTask):
+        return func.name
+    func = inspect.unwrap(func)
+    while isinstance(func, functools.partial):
+        func = func.func
+    named = func if hasattr(func, "__qualname__") else type(func)
+    return f"{named.__module__}.{named.__qualname__}"
+
+
+def is_async(func: Callable[..., Any]) -> bool:
+    """Return whether calling it gives a coroutine, as far as can be seen from outside."""
+    if isinstance(func, QueueTask):
+        return func.executor == "async"
+    while isinstance(func, functools.partial):
+        func = func.func
+    call = getattr(type(func), "__call__", None)  # noqa: B004 - is that one a coroutine function?
+    return inspect.iscoroutinefunction(func) or inspect.iscoroutinefunction(call)
