@@ -1,15 +1,16 @@
 """`add_tasks`, and what endpoints, dependencies and programs schedule request tasks with."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import Annotated, Any, ParamSpec, Unpack
 
-from fastapi import Depends, WebSocketDisconnect
+from fastapi import Depends
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.requests import HTTPConnection
 
 from offload.core.errors import ConfigurationError, OffloadError
 from offload.core.request import Mode, RequestStatus
-from offload.fastapi.middleware import KEY, HttpExchange, TasksMiddleware
+from offload.fastapi.middleware import KEY, HttpExchange, TasksMiddleware, Visit
 from offload.inproc.app import AppTasks
 from offload.inproc.call import Call
 from offload.inproc.options import RunnerLimits, RunnerOptions, check_known
@@ -25,8 +26,8 @@ def add_tasks(
 ) -> AppTasks:
     """Let the endpoints and dependencies of `app` take a `Tasks`; return what `get_tasks` does.
 
-    Call it before the application starts. Middleware that is added later is outside: for it, a
-    response is sent when that middleware has it.
+    Call it before the application starts. All other middleware is outside: a response is sent
+    when the innermost one has it.
 
     Args:
         app: the application that the server starts; mounted ones share its tasks.
@@ -44,7 +45,11 @@ def add_tasks(
     tasks = AppTasks(RunnerOptions(**limits))
     tasks.ticker.locks = queue
     app.state.offload_tasks = tasks
-    app.add_middleware(TasksMiddleware, tasks=tasks)
+    if app.middleware_stack is not None:
+        raise ConfigurationError("add_tasks: the application has started: call it before that")
+    # `add_middleware` puts the newest outside of all. Innermost, an exception is seen before
+    # another middleware makes a plain response of it.
+    app.user_middleware.append(Middleware(TasksMiddleware, tasks=tasks))
     return tasks
 
 
@@ -120,21 +125,14 @@ class RequestTasks(Scheduler):
         return await self._exchange.app.wait(task_id, timeout)
 
 
-async def _request_tasks(connection: HTTPConnection) -> AsyncIterator[RequestTasks]:
-    exchange: HttpExchange | None = connection.scope.get(KEY)
-    if exchange is None:
+async def _request_tasks(connection: HTTPConnection) -> RequestTasks:
+    visit: Visit | None = connection.scope.get(KEY)
+    if visit is None:
         raise OffloadError("`Tasks` needs add_tasks(app), on this application or around it")
-    await exchange.enter()
-    try:
-        yield RequestTasks(exchange)
-    except WebSocketDisconnect:
-        raise
-    except BaseException as error:
-        exchange.raised(error)
-        raise
-    finally:
-        if connection.scope["type"] == "websocket":
-            await exchange.route_ended(None)
+    exchange = visit.enter()
+    if exchange.waits:
+        await exchange.enter()
+    return RequestTasks(exchange)
 
 
 Tasks = Annotated[RequestTasks, Depends(_request_tasks)]

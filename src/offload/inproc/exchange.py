@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
 from offload.core.errors import ConfigurationError, OffloadError
@@ -36,7 +37,6 @@ class Exchange:
         """Begin; tasks run on the running loop."""
         self.app = app
         self.outcome = Outcome()
-        self.commits = Commits(self.admit, self._start, app.runner.drop)
         self._loop = asyncio.get_running_loop()
         self._passed = {Mode.NOW}
         """The modes that tasks need not wait for any more."""
@@ -47,6 +47,11 @@ class Exchange:
         self._alive: set[RequestTask[Any]] = set()
         """What has not ended, if nobody but the request will wait for it."""
         self._scheduled = self._inside = False
+
+    @cached_property
+    def commits(self) -> Commits:
+        """The tasks that wait for a commit."""
+        return Commits(self.admit, self._start, self.app.runner.drop)
 
     # --- scheduling, in any thread -------------------------------------------------------
 
@@ -89,11 +94,15 @@ class Exchange:
 
     # --- how far it has come -------------------------------------------------------------
 
+    @property
+    def waits(self) -> bool:
+        """Whether it has to `enter` before anything is scheduled."""
+        return self.app.runner.options.overflow is Overflow.WAIT and not self._inside
+
     async def enter(self) -> None:
         """Wait for room, if the application says that requests wait."""
-        if self.app.runner.options.overflow is Overflow.WAIT and not self._inside:
-            await self.app.runner.gate.enter()
-            self._inside = True
+        await self.app.runner.gate.enter()
+        self._inside = True
 
     def raised(self, error: BaseException) -> None:
         """Note what the endpoint or a dependency raised; after the route it does not count."""
@@ -123,8 +132,10 @@ class Exchange:
         # What waits for the route still does so if there was no response.
         self._fire(Mode.AFTER_ROUTE)
         self._fire(Mode.AFTER_RESPONSE)
-        self.app.runner.follow([task for task in self._in_order if self._passes(task)])
-        self.commits.end()
+        if self._in_order:
+            self.app.runner.follow([task for task in self._in_order if self._passes(task)])
+        if "commits" in self.__dict__:
+            self.commits.end()
         if self._inside:
             self.app.runner.gate.leave()
         # Without a lifespan nobody waits for them later, so the request does.
@@ -134,6 +145,8 @@ class Exchange:
     # --- inside --------------------------------------------------------------------------
 
     def _fire(self, mode: Mode) -> None:
+        if not self._waiting:
+            return
         fired = [task for task in self._waiting if task.mode is mode]
         self._waiting = [task for task in self._waiting if task.mode is not mode]
         for task in fired:
