@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-FOLDERS = (".ci", "bench", "docs", "requirements", "services", "src", "tests")
+FOLDERS = (".ci", "bench", "docs", "examples", "requirements", "services", "src", "tests")
 SKIPPED = {"__pycache__", ".hypothesis", ".offload", "var"}
 MAX_FILE_LINES = 600
 MAX_FUNCTION_LINES = 50
