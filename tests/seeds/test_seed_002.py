@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
 
@@ -43,6 +43,8 @@ SCHEMA = """
     CREATE TABLE analytics_events (event_type, user_id, properties, timestamp);
     INSERT INTO inventory VALUES (1, 5, 0), (2, 1, 0);
 """
+UPLOADS = Path("/", "tmp")
+"""Where the page writes, whatever the system says."""
 SENT = "sent"
 ANSWERED = "answered"
 ORDER = {
@@ -58,7 +60,7 @@ ANN = {"email": "ann@example.com", "password": "correct horse", "name": "Ann"}
 class World:
     """The page's application, served, and all that is around it."""
 
-    page: ModuleType
+    page: Any
     client: httpx.Client
     network: Network
     db: Database
@@ -266,7 +268,7 @@ def name() -> Iterator[str]:
     """Return a file name that nobody else has, for the page takes it as it comes."""
     name = f"offload-{uuid4().hex}.jpg"
     yield name
-    for path in Path("/", "tmp").glob(f"{name.partition('.')[0]}*"):
+    for path in UPLOADS.glob(f"{name.partition('.')[0]}*"):
         path.unlink()
 
 
@@ -279,14 +281,14 @@ def upload(world: World, name: str, content: bytes) -> RequestTask[Any]:
 
 
 def there(name: str) -> list[str]:
-    return [path.name for path in Path("/", "tmp").glob(f"{name.partition('.')[0]}*")]
+    return [path.name for path in UPLOADS.glob(f"{name.partition('.')[0]}*")]
 
 
 def test_a_photo_goes_to_the_cdn(world: World, name: str) -> None:
     photo = io.BytesIO()
     Image.radial_gradient("L").resize((900, 600)).convert("RGB").save(photo, "JPEG", quality=95)
     task = upload(world, name, photo.getvalue())
-    assert (task.name, task.args[1:]) == (f"process_image_7_{name}", (f"/tmp/{name}", name))
+    assert (task.name, task.args[1:]) == (f"process_image_7_{name}", (str(UPLOADS / name), name))
     asyncio.run(task.wait(20))
     assert task.status == "succeeded"
     sent = {call["path"]: call["bytes"] for call in world.told("cdn", 3)}
