@@ -59,6 +59,7 @@ def example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Example:
         sys.modules.pop(f"examples.{name}", None)
         module = importlib.import_module(f"examples.{name}")
         with served(module.app) as url, httpx.Client(base_url=url, timeout=30) as client:
+            client.get("/openapi.json")  # answered when the lifespan has started all
             yield Site(module, client)
 
     return example
