@@ -18,6 +18,8 @@ from offload.inproc.task import RequestTask
 
 KEY = "offload.visit"
 """Where the scope of a request has its `Visit`; mounted applications inherit it."""
+STARTS = frozenset({"http.response.start", "websocket.http.response.start", "websocket.close"})
+"""The messages that an exception's handler begins its answer with."""
 LEFT = (WebSocketDisconnect, ClientDisconnect)
 """How it shows that a client has left, which is no failure of ours."""
 
@@ -116,16 +118,22 @@ class TasksMiddleware:
 
         error: BaseException | None = None
         try:
-            await self._app(scope, receive, sending)
+            await self._respond(visit, scope, receive, sending)
+            if visit.refused is not None:
+                await _answer(visit.refused, scope, receive, send)
         except BaseException as raised:
             error = raised
-            if visit.refused is None:
-                raise
+            raise
         finally:
             if visit.exchange is not None:
                 await visit.exchange.ended(None if isinstance(error, LEFT) else error)
-        if visit.refused is not None:
-            await _answer(visit.refused, scope, receive, send)
+
+    async def _respond(self, visit: Visit, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await self._app(scope, receive, send)
+        except Exception:
+            if visit.refused is None:
+                raise
 
     async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def receiving() -> Message:
@@ -152,7 +160,7 @@ async def _start(visit: Visit, exchange: HttpExchange, message: Message) -> None
             database transaction, see it fail.
     """
     kind = message["type"]
-    if kind not in {"http.response.start", "websocket.close"}:
+    if kind not in STARTS:
         return
     visit.started = True
     if (error := visit.handled()) is not None:
@@ -169,14 +177,16 @@ async def _answer(error: Exception, scope: Scope, receive: Receive, send: Send) 
     """Answer as if the endpoint had raised the error; no response has started.
 
     Raises:
-        Exception: the error itself, for which there is no handler: the server answers 500.
+        Exception: the error itself, for which there is no handler: outside of us is who answers
+            500, and who calls a handler for all exceptions.
     """
     if isinstance(error, StoreError):
         error = HTTPException(503, "The job store cannot answer now", {"Retry-After": "1"})
     elif isinstance(error, DuplicateJob):
         error = HTTPException(409, str(error))
     handlers: dict[Any, Callable[..., Any]] = getattr(scope.get("app"), "exception_handlers", {})
-    found = next((handlers[kind] for kind in type(error).__mro__ if kind in handlers), None)
+    kinds = [kind for kind in type(error).__mro__ if kind is not Exception]
+    found = next((handlers[kind] for kind in kinds if kind in handlers), None)
     if isinstance(error, HTTPException):
         found = handlers.get(error.status_code, found) or http_exception_handler
     if found is None:

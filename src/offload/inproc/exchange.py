@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
-from offload.core.errors import ConfigurationError, OffloadError
+from offload.core.errors import OffloadError
 from offload.core.request import Mode, Outcome, Overflow, RequestStatus, When, drop_reason
 from offload.inproc.app import AppTasks
 from offload.inproc.call import Call
@@ -57,11 +57,6 @@ class Exchange:
 
     def take(self, call: Call) -> RequestTask[Any]:
         """See `Taker.take`."""
-        if call.options.wait and call.mode is not Mode.AFTER_ROUTE:
-            raise ConfigurationError(
-                "wait=True: only a task of after_route can hold the response: "
-                "tasks.after_route.task(wait=True)"
-            )
         return self.admit(call, self._place)
 
     def take_in_order(self, call: Call) -> RequestTask[Any]:
@@ -133,14 +128,14 @@ class Exchange:
         self._fire(Mode.AFTER_ROUTE)
         self._fire(Mode.AFTER_RESPONSE)
         if self._in_order:
-            self.app.runner.follow([task for task in self._in_order if self._passes(task)])
+            self.app.runner.follow(iter([task for task in self._in_order if self._passes(task)]))
         if "commits" in self.__dict__:
             self.commits.end()
         if self._inside:
             self.app.runner.gate.leave()
         # Without a lifespan nobody waits for them later, so the request does.
-        for task in list(self._alive):
-            await task.wait()
+        while alive := list(self._alive):  # one may schedule another
+            await alive[0].wait()
 
     # --- inside --------------------------------------------------------------------------
 
@@ -154,6 +149,8 @@ class Exchange:
                 self._start(task)
 
     def _start(self, task: RequestTask[Any]) -> None:
+        if task.status.final:  # cancelled by who scheduled it: no response fails for that
+            return
         if Mode.AFTER_RESPONSE not in self._passed and _holds(task):
             self._held_by.append(task)
         self.app.runner.ready(task)
@@ -170,7 +167,9 @@ class Exchange:
             task = self._held_by.pop(0)
             if await task.wait() in FINE or not (task.options.wait or task.leaves):
                 continue
-            error = task.error or OffloadError(f"{task!r} has not succeeded: {task.reason}")
+            error = task.error
+            if not isinstance(error, Exception):  # a SystemExit, say, is none of the request's
+                error = OffloadError(f"{task!r} has not succeeded: {error!r} {task.reason or ''}")
             # The client gets an error, as if the endpoint had raised it.
             self.outcome.raised = type(error).__name__
             raise error

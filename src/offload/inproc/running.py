@@ -81,13 +81,16 @@ class Attempts:
     ) -> None:
         if slot is not None:
             slot.free()
-        if running.cancelled() and task.status is not RequestStatus.RETRYING:
-            # Before its first step: the coroutine was never entered.
+        if task.running is not running:
+            return
+        if running.cancelled():  # before its first step, or while its job was being stored
             reason = task.stop_reason or "its event loop ended it"
             self._keeper.end(task, RequestStatus.CANCELLED, reason=reason)
+        elif (error := running.exception()) is not None:
+            self._keeper.end(task, RequestStatus.FAILED, error=error)
 
     async def _attempt(self, task: RequestTask[Any], slot: Slot) -> None:
-        if task.status.final:  # cancelled since
+        if task.status.final or task.leaves:  # cancelled since, or shut down
             return
         task.status = RequestStatus.RUNNING
         task.started_at = task.started_at or now()
@@ -119,7 +122,7 @@ class Attempts:
         types = error_types(options.retry_on)
         delay = retry_delay(options.policy, types, error, task.attempt, random.random)
         task.error = error
-        if delay is not None:
+        if delay is not None and task.stop_reason is None:
             log.warning("%s failed, next in %.1f s: %s", _words(task), delay, _short(error))
             task.status = RequestStatus.RETRYING
             task.running = task.loop.call_later(delay, self._keeper.ready, task)

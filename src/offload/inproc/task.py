@@ -44,7 +44,6 @@ class RequestTask(Generic[T]):
         "created_at",
         "error",
         "finished_at",
-        "follower",
         "func",
         "handler_error",
         "handling",
@@ -100,7 +99,6 @@ class RequestTask(Generic[T]):
         self.running: asyncio.Task[None] | asyncio.TimerHandle | None = None
         self.handling = False
         self.stop_reason: str | None = None
-        self.follower: RequestTask[Any] | None = None
         self.slots: Any = None
         self.spilled = False
         self._runner = runner
@@ -129,6 +127,8 @@ class RequestTask(Generic[T]):
     @property
     def job_id(self) -> str | None:
         """The id of the job that it becomes, or has become."""
+        if self.job is not None:  # its key may have led to an older one
+            return self.job.id
         return self.new_job.id if self.new_job is not None and self.leaves else None
 
     @property
@@ -157,8 +157,10 @@ class RequestTask(Generic[T]):
 
     def tell(self) -> None:
         """Make the calls that were asked for, each once."""
-        while self._ended:
-            self._ended.pop()()
+        # Two threads may be here at once.
+        with contextlib.suppress(IndexError):
+            while True:
+                self._ended.pop()()
 
 
 def _settle(loop: asyncio.AbstractEventLoop, ended: "asyncio.Future[None]") -> None:
