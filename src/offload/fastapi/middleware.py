@@ -58,21 +58,21 @@ class HttpExchange(Exchange):
 class Visit:
     """What the middleware knows of one request, made before anybody asks for tasks."""
 
-    __slots__ = ("_outside", "_tasks", "exchange", "refused", "started")
+    __slots__ = ("_outside", "exchange", "refused", "started", "tasks")
 
     def __init__(self, tasks: AppTasks) -> None:
         """Begin a visit that has no tasks yet."""
+        self.tasks = tasks
         self.exchange: HttpExchange | None = None
         self.refused: Exception | None = None
         """Why the response must not go out."""
         self.started = False
-        self._tasks = tasks
         self._outside = sys.exception()
 
     def enter(self) -> HttpExchange:
         """Return the exchange of this visit, which begins with the first use."""
         if self.exchange is None:
-            self.exchange = HttpExchange(self._tasks)
+            self.exchange = HttpExchange(self.tasks)
         return self.exchange
 
     def handled(self) -> BaseException | None:

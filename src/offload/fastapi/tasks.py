@@ -125,11 +125,24 @@ class RequestTasks(Scheduler):
         return await self._exchange.app.wait(task_id, timeout)
 
 
-async def _request_tasks(connection: HTTPConnection) -> RequestTasks:
+def _visit(connection: HTTPConnection) -> Visit:
     visit: Visit | None = connection.scope.get(KEY)
     if visit is None:
-        raise OffloadError("`Tasks` needs add_tasks(app), on this application or around it")
-    exchange = visit.enter()
+        raise OffloadError("request tasks need add_tasks(app), on this application or around it")
+    return visit
+
+
+async def tasks_around(connection: HTTPConnection) -> AppTasks:
+    """Return the tasks of the application that a request came to.
+
+    Raises:
+        OffloadError: it has none.
+    """
+    return _visit(connection).tasks
+
+
+async def _request_tasks(connection: HTTPConnection) -> RequestTasks:
+    exchange = _visit(connection).enter()
     if exchange.waits:
         await exchange.enter()
     return RequestTasks(exchange)
