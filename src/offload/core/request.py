@@ -30,10 +30,9 @@ class RequestStatus(StrEnum):
     @property
     def final(self) -> bool:
         """Whether nothing follows."""
-        return self not in UNFINISHED
-
-
-UNFINISHED = frozenset({RequestStatus.PENDING, RequestStatus.RUNNING, RequestStatus.RETRYING})
+        # Asked several times for each task: identity is cheaper than a set of an enum's members.
+        cls = RequestStatus
+        return self is not cls.PENDING and self is not cls.RUNNING and self is not cls.RETRYING
 
 
 class Mode(StrEnum):

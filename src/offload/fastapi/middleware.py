@@ -122,8 +122,8 @@ class TasksMiddleware:
             if visit.refused is None:
                 raise
         finally:
-            if visit.exchange is not None:
-                await visit.exchange.ended(None if isinstance(error, LEFT) else error)
+            if visit.exchange is not None and visit.exchange.ended(_failure(error)):
+                await visit.exchange.done()
         if visit.refused is not None:
             await _answer(visit.refused, scope, receive, send)
 
@@ -144,6 +144,10 @@ class TasksMiddleware:
         await self._app(scope, receiving, sending)
 
 
+def _failure(error: BaseException | None) -> BaseException | None:
+    return None if isinstance(error, LEFT) else error
+
+
 async def _start(visit: Visit, exchange: HttpExchange, message: Message) -> None:
     """Do what comes before the message that starts a response, or ends a websocket.
 
@@ -159,7 +163,8 @@ async def _start(visit: Visit, exchange: HttpExchange, message: Message) -> None
         exchange.raised(error)
     if kind == "http.response.start":
         try:
-            await exchange.route_ended(message["status"])
+            if exchange.route_ended(message["status"]):
+                await exchange.begun()
         except Exception as refused:
             visit.refused = refused
             raise

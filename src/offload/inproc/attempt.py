@@ -40,7 +40,7 @@ class Caller:
         task.attempt += 1
         call = functools.partial(plain(task.func), *task.args, **task.kwargs)
         with self._trace.span(task):
-            if is_async(task.func):
+            if task.is_async:
                 value: Any = call()
             else:
                 value = await self._in_thread(task, call, slot)

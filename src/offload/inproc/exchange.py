@@ -46,7 +46,7 @@ class Exchange:
         """What the response has to wait for."""
         self._alive: set[RequestTask[Any]] = set()
         """What has not ended, if nobody but the request will wait for it."""
-        self._scheduled = self._inside = False
+        self._started = self._inside = False
 
     @cached_property
     def commits(self) -> Commits:
@@ -74,7 +74,6 @@ class Exchange:
         task = self.app.make(call, self._loop)
         taken = self.app.runner.admit(task, gated=self._inside)
         if taken is task:
-            self._scheduled = True
             if not self.app.started:
                 self._alive.add(task)
                 task.when_ended(lambda: self._alive.discard(task))
@@ -109,21 +108,34 @@ class Exchange:
         if Mode.AFTER_ROUTE not in self._passed and self.outcome.raised is None:
             self.outcome.raised = type(error).__name__
 
-    async def route_ended(self, status: int | None) -> None:
-        """Start what waits for this; return when all has begun, and what holds the response ended.
+    def route_ended(self, status: int | None) -> bool:
+        """Start what waits for this, and say whether `begun` must be awaited."""
+        self.outcome.status = status
+        self._passed.add(Mode.AFTER_ROUTE)
+        self._fire(Mode.AFTER_ROUTE)
+        return self._started
+
+    async def begun(self) -> None:
+        """Return when all that could start has, and what holds the response has ended.
 
         Raises:
             Exception: what a task has raised without which the response must not go out.
         """
-        self.outcome.status = status
-        self._passed.add(Mode.AFTER_ROUTE)
-        self._fire(Mode.AFTER_ROUTE)
-        if self._scheduled:
-            await asyncio.sleep(0)  # a step of the loop, in which all that may start does
-            await self._hold()
+        await asyncio.sleep(0)  # one step of the loop: each new task takes its first
+        while self._held_by:
+            task = self._held_by.pop(0)
+            if await task.wait() in FINE or not (task.options.wait or task.leaves):
+                continue
+            error = task.error or OffloadError(f"{task!r} has not succeeded: {task.reason}")
+            # The client gets an error, as if the endpoint had raised it.
+            self.outcome.raised = type(error).__name__
+            raise error
 
-    async def ended(self, error: BaseException | None) -> None:
-        """Start what waits for the end; what waits for a commit has waited in vain."""
+    def ended(self, error: BaseException | None) -> bool:
+        """Start what waits for the end, and say whether `done` must be awaited.
+
+        What waits for a commit has waited in vain.
+        """
         if error is not None:
             self.raised(error)
             if self.outcome.raised is None:
@@ -138,7 +150,10 @@ class Exchange:
             self.commits.end()
         if self._inside:
             self.app.runner.gate.leave()
-        # Without a lifespan nobody waits for them later, so the request does.
+        return bool(self._alive)
+
+    async def done(self) -> None:
+        """Return when all tasks have ended: without a lifespan, nobody will wait for them later."""
         for task in list(self._alive):
             await task.wait()
 
@@ -154,6 +169,7 @@ class Exchange:
                 self._start(task)
 
     def _start(self, task: RequestTask[Any]) -> None:
+        self._started = True
         if Mode.AFTER_RESPONSE not in self._passed and _holds(task):
             self._held_by.append(task)
         self.app.runner.ready(task)
@@ -164,16 +180,6 @@ class Exchange:
         if reason is not None:
             self.app.runner.drop(task, reason)
         return reason is None
-
-    async def _hold(self) -> None:
-        while self._held_by:
-            task = self._held_by.pop(0)
-            if await task.wait() in FINE or not (task.options.wait or task.leaves):
-                continue
-            error = task.error or OffloadError(f"{task!r} has not succeeded: {task.reason}")
-            # The client gets an error, as if the endpoint had raised it.
-            self.outcome.raised = type(error).__name__
-            raise error
 
 
 def _holds(task: RequestTask[Any]) -> bool:

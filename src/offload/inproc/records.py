@@ -39,7 +39,7 @@ class Records:
             del self._keys[task.key]
         self.counts[task.status] += 1
         self._ended[task.id] = task
-        self._forget()
+        self._forget(task.finished_at)
 
     def get(self, task_id: str) -> RequestTask[Any] | None:
         """Return a task; None if it is unknown or forgotten."""
@@ -52,8 +52,8 @@ class Records:
         yield from reversed(self.unfinished.values())
         yield from reversed(self._ended.values())
 
-    def _forget(self) -> None:
-        oldest = self._clock() - self._ttl * 1000
+    def _forget(self, instant: int | None = None) -> None:
+        oldest = (instant or self._clock()) - self._ttl * 1000
         while self._ended:
             first = next(iter(self._ended.values()))
             if len(self._ended) <= self._most and (first.finished_at or 0) >= oldest:

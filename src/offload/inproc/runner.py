@@ -15,7 +15,7 @@ from offload.inproc.options import RunnerOptions
 from offload.inproc.records import Records
 from offload.inproc.running import SHUTDOWN, Attempts
 from offload.inproc.slots import Slots
-from offload.inproc.task import RequestTask, is_async, now
+from offload.inproc.task import RequestTask, now
 
 T = TypeVar("T")
 
@@ -73,7 +73,7 @@ class Runner:
                 return holder
             if not task.leaves:
                 self._check_open(task)
-                slots = self._coroutines if is_async(task.func) else self._threads
+                slots = self._coroutines if task.is_async else self._threads
                 if gated or self._has_room(task, slots):
                     task.slots = slots
                     slots.unfinished += 1
@@ -133,7 +133,7 @@ class Runner:
             if task.status.final or (task.leaves and task.running is not None):
                 return False
             if task.status is RequestStatus.RUNNING:
-                if not is_async(task.func) or (task.options.shield and not force):
+                if not task.is_async or (task.options.shield and not force):
                     return False
                 self._interrupt(task, reason)
                 return True
@@ -153,7 +153,7 @@ class Runner:
         elif task.new_job is None:
             self.end(task, RequestStatus.CANCELLED, reason=SHUTDOWN)
         elif not task.leaves:
-            task.spilled = True
+            task.leaves = True
             self._on_loop(task, self._start)
 
     async def idle(self, seconds: float) -> bool:
@@ -244,7 +244,7 @@ class Runner:
         if slots.unfinished < slots.most or self._waiting() < self.options.max_pending:
             return True
         if self.options.overflow is Overflow.SPILL and task.new_job is not None:
-            task.spilled = True
+            task.leaves = True
             return False
         task.status = RequestStatus.REJECTED
         self._records.counts[task.status] += 1

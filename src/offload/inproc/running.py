@@ -108,7 +108,7 @@ class Attempts:
 
     async def _stopped(self, task: RequestTask[Any]) -> None:
         if task.stop_reason == SHUTDOWN and task.new_job is not None:
-            task.spilled = True
+            task.leaves = True
             await self._enqueue(task)
         else:
             reason = task.stop_reason or "its event loop ended it"
