@@ -80,7 +80,7 @@ class Overlap(StrEnum):
     ALLOW = "allow"
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """How a request went, as far as it is known."""
 
@@ -104,13 +104,9 @@ class Outcome:
 
 def drop_reason(when: When, outcome: Outcome) -> str | None:
     """Return why a task does not run after this outcome; None if it does."""
-    runs = {
-        When.RETURNED: outcome.returned,
-        When.SUCCESS: outcome.success,
-        When.ERROR: not outcome.success,
-        When.ALWAYS: True,
-    }[when]
-    if runs:
+    if when is When.ALWAYS or (when is When.ERROR and not outcome.success):
+        return None
+    if when is not When.ERROR and (outcome.success or (when is When.RETURNED and outcome.returned)):
         return None
     what = outcome.raised or outcome.failed
     return f"when={when}: " + (f"the request raised {what}" if what else f"status {outcome.status}")

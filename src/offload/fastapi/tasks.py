@@ -10,7 +10,7 @@ from starlette.requests import HTTPConnection
 
 from offload.core.errors import ConfigurationError, OffloadError
 from offload.core.request import Mode, RequestStatus
-from offload.fastapi.middleware import KEY, HttpExchange, TasksMiddleware, Visit
+from offload.fastapi.middleware import KEY, HttpExchange, TasksMiddleware
 from offload.inproc.app import AppTasks
 from offload.inproc.call import Call
 from offload.inproc.options import RunnerLimits, RunnerOptions, check_known
@@ -126,12 +126,10 @@ class RequestTasks(Scheduler):
 
 
 async def _request_tasks(connection: HTTPConnection) -> RequestTasks:
-    visit: Visit | None = connection.scope.get(KEY)
-    if visit is None:
+    exchange: HttpExchange | None = connection.scope.get(KEY)
+    if exchange is None:
         raise OffloadError("`Tasks` needs add_tasks(app), on this application or around it")
-    exchange = visit.enter()
-    if exchange.waits:
-        await exchange.enter()
+    await exchange.use()
     return RequestTasks(exchange)
 
 

@@ -87,7 +87,7 @@ class Runner:
                 return
             starts = task.leaves or task.slots.take(task)
         if starts:
-            self._on_loop(task, self._start)
+            self._on_loop(task, self._attempts.start)
 
     def follow(self, tasks: list[RequestTask[Any]]) -> None:
         """Start tasks one after the other; how one ends does not matter to the next."""
@@ -154,7 +154,7 @@ class Runner:
             self.end(task, RequestStatus.CANCELLED, reason=SHUTDOWN)
         elif not task.leaves:
             task.leaves = True
-            self._on_loop(task, self._start)
+            self._on_loop(task, self._attempts.start)
 
     async def idle(self, seconds: float) -> bool:
         """Return when no task is unfinished, or after some seconds; say which of the two."""
@@ -186,7 +186,19 @@ class Runner:
         with self._lock:
             follower = slots.next()
         if follower is not None:
-            self._on_loop(follower, self._start)
+            self._on_loop(follower, self._attempts.start)
+
+    def leave(self, task: RequestTask[Any], thread: "asyncio.Future[Any]") -> None:
+        """Give up on a thread, which nobody can stop; its slot is free when it ends."""
+        slots: Slots = task.slots
+        task.keeps_slot = True
+        slots.left.append(task)
+
+        def ended(_: "asyncio.Future[Any]") -> None:
+            slots.left.remove(task)
+            self.free(slots)
+
+        thread.add_done_callback(ended)
 
     def end(
         self,
@@ -263,12 +275,6 @@ class Runner:
         """Cancel the attempt that runs; in a thread, only the wait for it."""
         task.stop_reason = reason
         self._on_loop(task, _interrupt)
-
-    def _start(self, task: RequestTask[Any]) -> None:
-        if task.leaves:
-            self._attempts.hand_over(task)
-        else:
-            self._attempts.start(task, task.slots)
 
     def _on_loop(self, task: RequestTask[Any], call: Callable[[RequestTask[Any]], None]) -> None:
         if task.loop is _running_loop():

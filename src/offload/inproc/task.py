@@ -56,6 +56,8 @@ class RequestTask(Generic[T]):
     """What starts when this has ended."""
     slots: Any = None
     """Those of which it takes one."""
+    keeps_slot: bool = False
+    """Whether its slot stays taken after its attempt, by a thread that goes on."""
 
     def __init__(
         self,
