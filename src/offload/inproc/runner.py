@@ -109,11 +109,16 @@ class Runner:
     def stats(self) -> RunnerStats:
         """Count."""
         with self._lock:
-            unfinished = list(self._records.unfinished.values())
+            unfinished = list(self._records.unfinished)
             active = sum(task.status is RequestStatus.RUNNING for task in unfinished)
             left = len(self._coroutines.left) + len(self._threads.left)
             ended = {str(status): count for status, count in self._records.counts.items()}
             return RunnerStats(active, len(unfinished) - active, left, ended)
+
+    def named(self, task: RequestTask[Any], task_id: str) -> str:
+        """Return the id under which a task can be found; see `Once.named`."""
+        with self._lock:
+            return self._records.named(task, task_id)
 
     async def once(self, task: RequestTask[T]) -> T:
         """Call the function of a task once more; see `RequestTask.__call__`."""
@@ -172,7 +177,7 @@ class Runner:
     def unfinished(self) -> list[RequestTask[Any]]:
         """Return the tasks that have not ended."""
         with self._lock:
-            return list(self._records.unfinished.values())
+            return list(self._records.unfinished)
 
     def left(self) -> list[RequestTask[Any]]:
         """Return the tasks that were given up and whose thread still runs."""

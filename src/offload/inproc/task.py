@@ -7,6 +7,8 @@ import functools
 import inspect
 import time
 from collections.abc import Callable
+from functools import cached_property
+from types import FunctionType
 from typing import Any, Generic, Protocol, TypeVar
 
 from offload.core.errors import OffloadError
@@ -21,7 +23,10 @@ T = TypeVar("T")
 
 
 class Once(Protocol):
-    """Runs the function of a task once more; the task's runner does."""
+    """What a task asks of its runner."""
+
+    def named(self, task: "RequestTask[Any]", task_id: str) -> str:
+        """Return the id under which the task can be found: this one, if it has none yet."""
 
     async def once(self, task: "RequestTask[T]") -> T:
         """Return what the function returns, or raise what it raises."""
@@ -56,6 +61,8 @@ class RequestTask(Generic[T]):
     """What starts when this has ended."""
     slots: Any = None
     """Those of which it takes one."""
+    is_known: bool = False
+    """Whether it can be looked up."""
     keeps_slot: bool = False
     """Whether its slot stays taken after its attempt, by a thread that goes on."""
 
@@ -67,7 +74,6 @@ class RequestTask(Generic[T]):
         new_job: NewJob | None = None,
     ) -> None:
         """Ask for a call on `loop`, in the context of whoever asks; it may become `new_job`."""
-        self.id = new_id()
         self.func, self.args, self.kwargs, self.options, self.mode = call
         self.name = self.options.name or path_of(self.func)
         self.created_at = now()
@@ -83,6 +89,11 @@ class RequestTask(Generic[T]):
     def __repr__(self) -> str:
         """Show what a log line needs, and none of the arguments."""
         return f"<RequestTask {self.id} {self.name} {self.status}>"
+
+    @cached_property
+    def id(self) -> str:
+        """A UUIDv7, made when somebody asks for it: nobody does for most tasks."""
+        return self._runner.named(self, new_id())
 
     async def __call__(self) -> T:
         """Run the function once more, here and now; meant for `on_error`, where it recovers.
@@ -146,6 +157,8 @@ def now() -> int:
 
 def path_of(func: Callable[..., Any]) -> str:
     """Return `module.qualname` of a function, whatever wraps it."""
+    if type(func) is FunctionType and not func.__dict__:  # as nearly all are
+        return f"{func.__module__}.{func.__qualname__}"
     if isinstance(func, QueueTask):
         return func.name
     func = inspect.unwrap(func)
@@ -157,6 +170,8 @@ def path_of(func: Callable[..., Any]) -> str:
 
 def is_async(func: Callable[..., Any]) -> bool:
     """Return whether calling it gives a coroutine, as far as can be seen from outside."""
+    if type(func) is FunctionType and not func.__dict__:
+        return bool(func.__code__.co_flags & inspect.CO_COROUTINE)
     if isinstance(func, QueueTask):
         return func.executor == "async"
     while isinstance(func, functools.partial):
