@@ -19,7 +19,7 @@ from offload.inproc.task import RequestTask
 KEY = "offload.exchange"
 """Where the scope of a request has its `HttpExchange`; mounted applications inherit it."""
 RESPONSE = "http.response.start"
-ANSWERS = frozenset({RESPONSE, "websocket.close"})
+ANSWERS = frozenset({RESPONSE, "websocket.http.response.start", "websocket.close"})
 """What is sent when an endpoint has ended, well or not."""
 LEFT = (WebSocketDisconnect, ClientDisconnect)
 """How it shows that a client has left, which is no failure of ours."""
@@ -109,16 +109,19 @@ class TasksMiddleware:
 
         error: BaseException | None = None
         try:
-            await self._app(scope, receive, sending)
+            try:
+                await self._app(scope, receive, sending)
+            except Exception:
+                if exchange.refused is None:
+                    raise
+            if exchange.refused is not None:
+                await _answer(exchange.refused, scope, receive, send)
         except BaseException as raised:
             error = raised
-            if exchange.refused is None:
-                raise
+            raise
         finally:
             if exchange.used and exchange.ended(None if isinstance(error, LEFT) else error):
                 await exchange.done()
-        if exchange.refused is not None:
-            await _answer(exchange.refused, scope, receive, send)
 
     async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def receiving() -> Message:
@@ -155,14 +158,16 @@ async def _answer(error: Exception, scope: Scope, receive: Receive, send: Send) 
     """Answer as if the endpoint had raised the error; no response has started.
 
     Raises:
-        Exception: the error itself, for which there is no handler: the server answers 500.
+        Exception: the error itself, for which there is no handler: outside of us is who answers
+            500, and who calls a handler for all exceptions.
     """
     if isinstance(error, StoreError):
         error = HTTPException(503, "The job store cannot answer now", {"Retry-After": "1"})
     elif isinstance(error, DuplicateJob):
         error = HTTPException(409, str(error))
     handlers: dict[Any, Callable[..., Any]] = getattr(scope.get("app"), "exception_handlers", {})
-    found = next((handlers[kind] for kind in type(error).__mro__ if kind in handlers), None)
+    kinds = [kind for kind in type(error).__mro__ if kind is not Exception]
+    found = next((handlers[kind] for kind in kinds if kind in handlers), None)
     if isinstance(error, HTTPException):
         found = handlers.get(error.status_code, found) or http_exception_handler
     if found is None:

@@ -41,12 +41,12 @@ def add_tasks(
     """
     if _tasks_of(app) is not None:
         raise ConfigurationError("add_tasks: this application has its tasks: use get_tasks(app)")
+    if app.middleware_stack is not None:
+        raise ConfigurationError("add_tasks: the application has started: call it before that")
     check_known(limits, RunnerOptions)
     tasks = AppTasks(RunnerOptions(**limits))
     tasks.ticker.locks = queue
     app.state.offload_tasks = tasks
-    if app.middleware_stack is not None:
-        raise ConfigurationError("add_tasks: the application has started: call it before that")
     # `add_middleware` puts the newest outside of all. Innermost, an exception is seen before
     # another middleware makes a plain response of it.
     app.user_middleware.append(Middleware(TasksMiddleware, tasks=tasks))

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence, Set as AbstractSet
 from functools import cached_property
 from typing import Any
 
-from offload.core.errors import ConfigurationError, OffloadError
+from offload.core.errors import OffloadError
 from offload.core.request import Mode, Outcome, Overflow, RequestStatus, When, drop_reason
 from offload.inproc.app import AppTasks
 from offload.inproc.call import Call
@@ -72,11 +72,6 @@ class Exchange:
 
     def take(self, call: Call) -> RequestTask[Any]:
         """See `Taker.take`."""
-        if call.options.wait and call.mode is not Mode.AFTER_ROUTE:
-            raise ConfigurationError(
-                "wait=True: only a task of after_route can hold the response: "
-                "tasks.after_route.task(wait=True)"
-            )
         return self.admit(call, self._place)
 
     def take_in_order(self, call: Call) -> RequestTask[Any]:
@@ -149,7 +144,9 @@ class Exchange:
             task, *self._held_by = self._held_by
             if await task.wait() in FINE or not (task.options.wait or task.leaves):
                 continue
-            error = task.error or OffloadError(f"{task!r} has not succeeded: {task.reason}")
+            error = task.error
+            if not isinstance(error, Exception):  # a SystemExit, say, is none of the request's
+                error = OffloadError(f"{task!r} has not succeeded: {error!r} {task.reason or ''}")
             # The client gets an error, as if the endpoint had raised it.
             self._raised = type(error).__name__
             raise error
@@ -169,7 +166,7 @@ class Exchange:
             self._fire(Mode.AFTER_ROUTE)
             self._fire(Mode.AFTER_RESPONSE)
         if self._in_order:
-            self.app.runner.follow([task for task in self._in_order if self._passes(task)])
+            self.app.runner.follow(iter([task for task in self._in_order if self._passes(task)]))
         if "commits" in self.__dict__:
             self.commits.end()
         if self._is_inside:
@@ -178,8 +175,8 @@ class Exchange:
 
     async def done(self) -> None:
         """Return when all tasks have ended: without a lifespan, nobody will wait for them later."""
-        for task in self._alive:
-            await task.wait()
+        while alive := list(self._alive):  # one may schedule another
+            await alive[0].wait()
 
     # --- inside --------------------------------------------------------------------------
 
@@ -191,6 +188,8 @@ class Exchange:
                 self._start(task)
 
     def _start(self, task: RequestTask[Any]) -> None:
+        if task.status.final:  # cancelled by who scheduled it: no response fails for that
+            return
         self._has_begun = True
         if not self._is_over and _holds(task):
             self._held_by = [*self._held_by, task]

@@ -1,10 +1,9 @@
 """The request tasks of a process: who is taken, who runs and who waits, how each is stopped."""
 
 import asyncio
-import itertools
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -48,12 +47,12 @@ class Runner:
         self.options = options = options or RunnerOptions()
         self.closed = False
         """Whether no more tasks are taken."""
-        self.gate = Gate(self._room)
         self._records = Records(options.result_ttl, options.max_records)
         self._coroutines = Slots(options.max_concurrency)
         self._threads = Slots(options.max_threads)
         self._attempts = Attempts(self, options)
         self._lock = threading.RLock()
+        self.gate = Gate(self._room, self._lock)
         self._watchers: list[asyncio.Future[None]] = []
 
     # --- asking --------------------------------------------------------------------------
@@ -69,10 +68,10 @@ class Runner:
             DuplicateTask: an unfinished task has its key.
         """
         with self._lock:
+            self._check_open(task)
             if task.key is not None and (holder := self._in_the_way(task, task.key)) is not None:
                 return holder
             if not task.leaves:
-                self._check_open(task)
                 slots = self._coroutines if task.is_async else self._threads
                 if gated or self._has_room(task, slots):
                     task.slots = slots
@@ -86,15 +85,17 @@ class Runner:
             if task.status.final:
                 return
             starts = task.leaves or task.slots.take(task)
-        if starts:
-            self._on_loop(task, self._attempts.start)
+        started = starts and self._on_loop(task, self._attempts.start)
+        if starts and not started and not task.leaves:
+            self.free(task.slots)
 
-    def follow(self, tasks: list[RequestTask[Any]]) -> None:
+    def follow(self, tasks: Iterator[RequestTask[Any]]) -> None:
         """Start tasks one after the other; how one ends does not matter to the next."""
-        for task, follower in itertools.pairwise(tasks):
-            task.follower = follower
-        if tasks:
-            self.ready(tasks[0])
+        for task in tasks:
+            if not task.status.final:
+                task.when_ended(lambda: self.follow(tasks))
+                self.ready(task)
+                return
 
     def get(self, task_id: str) -> RequestTask[Any] | None:
         """Return a task; None if it is unknown, or forgotten since."""
@@ -157,7 +158,7 @@ class Runner:
             self._interrupt(task, SHUTDOWN)
         elif task.new_job is None:
             self.end(task, RequestStatus.CANCELLED, reason=SHUTDOWN)
-        elif not task.leaves:
+        elif task.running is None or not task.leaves:
             task.leaves = True
             self._on_loop(task, self._attempts.start)
 
@@ -188,10 +189,11 @@ class Runner:
 
     def free(self, slots: Slots) -> None:
         """Give a slot to the next that waits."""
-        with self._lock:
-            follower = slots.next()
-        if follower is not None:
-            self._on_loop(follower, self._attempts.start)
+        while True:
+            with self._lock:
+                follower = slots.next()
+            if follower is None or self._on_loop(follower, self._attempts.start):
+                return
 
     def leave(self, task: RequestTask[Any], thread: "asyncio.Future[Any]") -> None:
         """Give up on a thread, which nobody can stop; its slot is free when it ends."""
@@ -226,8 +228,6 @@ class Runner:
             watchers, self._watchers = self._watchers, []
         # They may be large, and records are kept for a while.
         task.args, task.kwargs, task.context, task.running = (), {}, None, None
-        if task.follower is not None:
-            self.ready(task.follower)
         for ended in watchers:
             settle(ended)
         task.tell()
@@ -246,7 +246,9 @@ class Runner:
         raise DuplicateTask(key, holder.id)
 
     def _check_open(self, task: RequestTask[Any]) -> None:
-        if self.closed:
+        if self.closed and task.new_job is not None:
+            task.leaves = True
+        elif self.closed:
             raise TasksClosed(
                 f"{task.name}: this process is shutting down and takes no more request tasks; "
                 "a queue task it would store"
@@ -279,21 +281,25 @@ class Runner:
     def _interrupt(self, task: RequestTask[Any], reason: str) -> None:
         """Cancel the attempt that runs; in a thread, only the wait for it."""
         task.stop_reason = reason
-        self._on_loop(task, _interrupt)
+        self._on_loop(task, self._stop)
 
-    def _on_loop(self, task: RequestTask[Any], call: Callable[[RequestTask[Any]], None]) -> None:
+    def _stop(self, task: RequestTask[Any]) -> None:
+        if task.status is RequestStatus.RETRYING:  # its attempt has failed since
+            self.end(task, RequestStatus.CANCELLED, reason=task.stop_reason)
+        elif task.running is not None:
+            task.running.cancel()
+
+    def _on_loop(self, task: RequestTask[Any], call: Callable[[RequestTask[Any]], None]) -> bool:
+        """Make a call on the task's loop; if that is closed, the task has ended: return False."""
         if task.loop is _running_loop():
             call(task)
-            return
+            return True
         try:
             task.loop.call_soon_threadsafe(call, task)
         except RuntimeError:
             self.end(task, RequestStatus.CANCELLED, reason="its event loop is closed")
-
-
-def _interrupt(task: RequestTask[Any]) -> None:
-    if task.running is not None:
-        task.running.cancel()
+            return False
+        return True
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:

@@ -79,13 +79,13 @@ class Attempts:
 
     def _unbegun(self, task: RequestTask[Any]) -> None:
         """End a task whose attempt was cancelled before its first step."""
-        if task.slots is not None:
+        if not task.leaves:
             self._keeper.free(task.slots)
         self._keeper.end(task, RequestStatus.CANCELLED, reason=_why(task))
 
     async def _attempt(self, task: RequestTask[Any]) -> None:
         try:
-            if not task.status.final:  # it may have been cancelled since
+            if not task.status.final and not task.leaves:  # cancelled since, or shut down
                 await self._run(task)
         finally:
             if not task.keeps_slot:
@@ -97,7 +97,8 @@ class Attempts:
         task.keeps_slot = False
         try:
             value = await self._caller.call(task)
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as raised:
+            self._keeper.end(task, RequestStatus.FAILED, error=raised)
             raise
         except BaseException as raised:  # noqa: BLE001 - SystemExit must not end the server
             error = raised
@@ -122,7 +123,7 @@ class Attempts:
         types = error_types(options.retry_on)
         delay = retry_delay(options.policy, types, error, task.attempt, random.random)
         task.error = error
-        if delay is not None:
+        if delay is not None and task.stop_reason is None:
             log.warning("%s failed, next in %.1f s: %s", _words(task), delay, _short(error))
             task.status = RequestStatus.RETRYING
             task.running = task.loop.call_later(delay, self._keeper.ready, task)
@@ -151,6 +152,8 @@ class Attempts:
     async def _enqueue(self, task: RequestTask[Any]) -> None:
         try:
             status = await handover.enqueue(task)
+        except asyncio.CancelledError:
+            self._keeper.end(task, RequestStatus.CANCELLED, reason=_why(task))
         except OffloadError as error:
             log.error("%s was not enqueued: %s", _words(task), error)  # noqa: TRY400 - a line says it
             self._keeper.end(task, RequestStatus.FAILED, error=error)

@@ -36,7 +36,7 @@ class Slots:
         """Hand the slot of one that has ended to the first that waits; else it is free."""
         while self._line:
             task = self._line.popleft()
-            if not task.status.final:
+            if not (task.status.final or task.leaves):
                 return task
         self.active -= 1
         return None

@@ -57,8 +57,6 @@ class RequestTask(Generic[T]):
     running: asyncio.Task[None] | asyncio.TimerHandle | None = None
     handling: bool = False
     stop_reason: str | None = None
-    follower: "RequestTask[Any] | None" = None
-    """What starts when this has ended."""
     slots: Any = None
     """Those of which it takes one."""
     is_known: bool = False
@@ -114,6 +112,8 @@ class RequestTask(Generic[T]):
     @property
     def job_id(self) -> str | None:
         """The id of the job that it becomes, or has become."""
+        if self.job is not None:  # its key may have led to an older one
+            return self.job.id
         return self.new_job.id if self.new_job is not None and self.leaves else None
 
     async def wait(self, timeout: float | None = None) -> RequestStatus:
@@ -137,8 +137,10 @@ class RequestTask(Generic[T]):
 
     def tell(self) -> None:
         """Make the calls that were asked for, each once."""
-        while self._ended:
-            self._ended.pop()()
+        # Two threads may be here at once.
+        with contextlib.suppress(IndexError):
+            while True:
+                self._ended.pop()()
 
 
 def _settle(loop: asyncio.AbstractEventLoop, ended: "asyncio.Future[None]") -> None:
