@@ -129,7 +129,8 @@ async def _request_tasks(connection: HTTPConnection) -> RequestTasks:
     exchange: HttpExchange | None = connection.scope.get(KEY)
     if exchange is None:
         raise OffloadError("`Tasks` needs add_tasks(app), on this application or around it")
-    await exchange.use()
+    if exchange.use():
+        await exchange.enter()
     return RequestTasks(exchange)
 
 

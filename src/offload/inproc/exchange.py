@@ -111,14 +111,17 @@ class Exchange:
 
     # --- how far it has come -------------------------------------------------------------
 
-    async def use(self) -> None:
-        """Let tasks be scheduled; if the application says so, wait until there is room."""
-        runner = self.app.runner
-        if not self.used:
-            self.used, self._loop = True, asyncio.get_running_loop()
-            if runner.options.overflow is Overflow.WAIT:
-                await runner.gate.enter()
-                self._is_inside = True
+    def use(self) -> bool:
+        """Let tasks be scheduled from now on, and say whether `enter` must be awaited first."""
+        if self.used:
+            return False
+        self.used, self._loop = True, asyncio.get_running_loop()
+        return self.app.runner.options.overflow is Overflow.WAIT
+
+    async def enter(self) -> None:
+        """Wait until there is room for what the request may schedule."""
+        await self.app.runner.gate.enter()
+        self._is_inside = True
 
     def raised(self, error: BaseException) -> None:
         """Note what the endpoint or a dependency raised; after the route it does not count."""
@@ -197,7 +200,10 @@ class Exchange:
 
     def _passes(self, task: RequestTask[Any]) -> bool:
         """Return whether the outcome lets the task run; if not, it has ended now."""
-        reason = drop_reason(When(task.options.when), self.outcome)
+        when = When(task.options.when)
+        if when is When.RETURNED and self._raised is None:  # as nearly always
+            return True
+        reason = drop_reason(when, self.outcome)
         if reason is not None:
             self.app.runner.drop(task, reason)
         return reason is None
