@@ -10,7 +10,7 @@ from starlette.requests import HTTPConnection
 
 from offload.core.errors import ConfigurationError, OffloadError
 from offload.core.request import Mode, RequestStatus
-from offload.fastapi.middleware import KEY, HttpExchange, TasksMiddleware, Visit
+from offload.fastapi.middleware import KEY, HttpExchange, TasksMiddleware
 from offload.inproc.app import AppTasks
 from offload.inproc.call import Call
 from offload.inproc.options import RunnerLimits, RunnerOptions, check_known
@@ -125,11 +125,11 @@ class RequestTasks(Scheduler):
         return await self._exchange.app.wait(task_id, timeout)
 
 
-def _visit(connection: HTTPConnection) -> Visit:
-    visit: Visit | None = connection.scope.get(KEY)
-    if visit is None:
+def _exchange(connection: HTTPConnection) -> HttpExchange:
+    exchange: HttpExchange | None = connection.scope.get(KEY)
+    if exchange is None:
         raise OffloadError("request tasks need add_tasks(app), on this application or around it")
-    return visit
+    return exchange
 
 
 async def tasks_around(connection: HTTPConnection) -> AppTasks:
@@ -138,12 +138,12 @@ async def tasks_around(connection: HTTPConnection) -> AppTasks:
     Raises:
         OffloadError: it has none.
     """
-    return _visit(connection).tasks
+    return _exchange(connection).app
 
 
 async def _request_tasks(connection: HTTPConnection) -> RequestTasks:
-    exchange = _visit(connection).enter()
-    if exchange.waits:
+    exchange = _exchange(connection)
+    if exchange.use():
         await exchange.enter()
     return RequestTasks(exchange)
 

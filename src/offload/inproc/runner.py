@@ -14,7 +14,7 @@ from offload.inproc.options import RunnerOptions
 from offload.inproc.records import Records
 from offload.inproc.running import SHUTDOWN, Attempts
 from offload.inproc.slots import Slots
-from offload.inproc.task import RequestTask, is_async, now
+from offload.inproc.task import RequestTask, now
 
 T = TypeVar("T")
 
@@ -72,7 +72,7 @@ class Runner:
             if task.key is not None and (holder := self._in_the_way(task, task.key)) is not None:
                 return holder
             if not task.leaves:
-                slots = self._coroutines if is_async(task.func) else self._threads
+                slots = self._coroutines if task.is_async else self._threads
                 if gated or self._has_room(task, slots):
                     task.slots = slots
                     slots.unfinished += 1
@@ -85,7 +85,8 @@ class Runner:
             if task.status.final:
                 return
             starts = task.leaves or task.slots.take(task)
-        if starts and not self._on_loop(task, self._start) and not task.leaves:
+        started = starts and self._on_loop(task, self._attempts.start)
+        if starts and not started and not task.leaves:
             self.free(task.slots)
 
     def follow(self, tasks: Iterator[RequestTask[Any]]) -> None:
@@ -109,11 +110,16 @@ class Runner:
     def stats(self) -> RunnerStats:
         """Count."""
         with self._lock:
-            unfinished = list(self._records.unfinished.values())
+            unfinished = list(self._records.unfinished)
             active = sum(task.status is RequestStatus.RUNNING for task in unfinished)
             left = len(self._coroutines.left) + len(self._threads.left)
             ended = {str(status): count for status, count in self._records.counts.items()}
             return RunnerStats(active, len(unfinished) - active, left, ended)
+
+    def named(self, task: RequestTask[Any], task_id: str) -> str:
+        """Return the id under which a task can be found; see `Once.named`."""
+        with self._lock:
+            return self._records.named(task, task_id)
 
     async def once(self, task: RequestTask[T]) -> T:
         """Call the function of a task once more; see `RequestTask.__call__`."""
@@ -133,7 +139,7 @@ class Runner:
             if task.status.final or (task.leaves and task.running is not None):
                 return False
             if task.status is RequestStatus.RUNNING:
-                if not is_async(task.func) or (task.options.shield and not force):
+                if not task.is_async or (task.options.shield and not force):
                     return False
                 self._interrupt(task, reason)
                 return True
@@ -153,8 +159,8 @@ class Runner:
         elif task.new_job is None:
             self.end(task, RequestStatus.CANCELLED, reason=SHUTDOWN)
         elif task.running is None or not task.leaves:
-            task.spilled = True
-            self._on_loop(task, self._start)
+            task.leaves = True
+            self._on_loop(task, self._attempts.start)
 
     async def idle(self, seconds: float) -> bool:
         """Return when no task is unfinished, or after some seconds; say which of the two."""
@@ -172,7 +178,7 @@ class Runner:
     def unfinished(self) -> list[RequestTask[Any]]:
         """Return the tasks that have not ended."""
         with self._lock:
-            return list(self._records.unfinished.values())
+            return list(self._records.unfinished)
 
     def left(self) -> list[RequestTask[Any]]:
         """Return the tasks that were given up and whose thread still runs."""
@@ -186,8 +192,20 @@ class Runner:
         while True:
             with self._lock:
                 follower = slots.next()
-            if follower is None or self._on_loop(follower, self._start):
+            if follower is None or self._on_loop(follower, self._attempts.start):
                 return
+
+    def leave(self, task: RequestTask[Any], thread: "asyncio.Future[Any]") -> None:
+        """Give up on a thread, which nobody can stop; its slot is free when it ends."""
+        slots: Slots = task.slots
+        task.keeps_slot = True
+        slots.left.append(task)
+
+        def ended(_: "asyncio.Future[Any]") -> None:
+            slots.left.remove(task)
+            self.free(slots)
+
+        thread.add_done_callback(ended)
 
     def end(
         self,
@@ -229,7 +247,7 @@ class Runner:
 
     def _check_open(self, task: RequestTask[Any]) -> None:
         if self.closed and task.new_job is not None:
-            task.spilled = task.spilled or not task.leaves
+            task.leaves = True
         elif self.closed:
             raise TasksClosed(
                 f"{task.name}: this process is shutting down and takes no more request tasks; "
@@ -245,7 +263,7 @@ class Runner:
         if slots.unfinished < slots.most or self._waiting() < self.options.max_pending:
             return True
         if self.options.overflow is Overflow.SPILL and task.new_job is not None:
-            task.spilled = True
+            task.leaves = True
             return False
         task.status = RequestStatus.REJECTED
         self._records.counts[task.status] += 1
@@ -270,12 +288,6 @@ class Runner:
             self.end(task, RequestStatus.CANCELLED, reason=task.stop_reason)
         elif task.running is not None:
             task.running.cancel()
-
-    def _start(self, task: RequestTask[Any]) -> None:
-        if task.leaves:
-            self._attempts.hand_over(task)
-        else:
-            self._attempts.start(task, task.slots)
 
     def _on_loop(self, task: RequestTask[Any], call: Callable[[RequestTask[Any]], None]) -> bool:
         """Make a call on the task's loop; if that is closed, the task has ended: return False."""
