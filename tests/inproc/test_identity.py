@@ -102,6 +102,7 @@ def record(status: RequestStatus, finished_at: int) -> RequestTask[Any]:
     loop = asyncio.get_running_loop()
     task: RequestTask[Any] = RequestTask(Call(works), AppTasks().runner, loop)
     task.status, task.finished_at = status, finished_at
+    assert task.id  # made when somebody asks for it
     return task
 
 

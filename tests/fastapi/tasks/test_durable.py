@@ -297,7 +297,7 @@ async def test_s4_a_job_that_waits_for_a_response_is_stored_at_the_shutdown(
         request = asyncio.ensure_future(drive.get())
         await begun.wait()
     [task] = get_tasks(app).all()
-    assert task.status == "spilled"
+    assert task.status == "enqueued"
     request.cancel()
     await asyncio.wait({request})
     assert [job.id for job in await queue.alist_jobs()] == [task.job_id]
