@@ -262,8 +262,8 @@ async def test_l3_threads_that_schedule_at_the_same_time_lose_nothing(tasks: App
     def schedule() -> None:
         together.wait(30)
         for _ in range(number):
-            exchange.take(Call(ran.append, [1], mode=Mode.AFTER_RESPONSE))
-            exchange.take_in_order(Call(ran.append, [1], mode=Mode.AFTER_RESPONSE))
+            exchange.take(Call(ran.append, (1,), mode=Mode.AFTER_RESPONSE))
+            exchange.take_in_order(Call(ran.append, (1,), mode=Mode.AFTER_RESPONSE))
 
     threads = [threading.Thread(target=schedule) for _ in range(4)]
     for thread in threads:
