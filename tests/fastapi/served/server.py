@@ -137,7 +137,8 @@ class Server:
         self._reader.join()
         assert self.process.stderr is not None
         self.process.stderr.close()
-        for each in (*self._callers, *self._requests, self._calls):
+        open_ones: list[Line | socket.socket] = [*self._callers, *self._requests, self._calls]
+        for each in open_ones:
             each.close()
 
 
