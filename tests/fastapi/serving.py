@@ -12,6 +12,7 @@ from typing import Any, Literal
 import httpx
 import uvicorn
 from fastapi import FastAPI
+from starlette.types import ASGIApp
 
 from offload import JobHandle, Queue, Task, current_job
 from offload.fastapi import QueueRouter, lifespan
@@ -20,7 +21,7 @@ Command = int | None | Exception
 
 
 @contextlib.contextmanager
-def served(app: FastAPI, *, ws: Literal["none", "websockets-sansio"] = "none") -> Iterator[str]:
+def served(app: ASGIApp, *, ws: Literal["none", "websockets-sansio"] = "none") -> Iterator[str]:
     """Serve `app` and yield the server's address.
 
     The socket listens before the server runs, so a client that comes early waits in its

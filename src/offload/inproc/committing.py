@@ -44,6 +44,9 @@ class Commits:
         """Drop what still waits: the request is over."""
         for waiting in self._sessions.values():
             waiting.drop("the request ended and its session had not committed")
+            waiting.close()
+        # A task that outlives the request may still have a session of its own.
+        self._sessions.clear()
 
 
 class _Waiting:
@@ -58,8 +61,21 @@ class _Waiting:
         self._fire = fire
         self._drop = drop
         self._tasks: list[tuple[RequestTask[Any], Any]] = []
-        event.listen(session, "after_commit", self._committed)
-        event.listen(session, "after_soft_rollback", self._rolled_back)
+        self._heard: dict[str, Callable[..., Any]] = {
+            "after_commit": self._committed,
+            "after_soft_rollback": self._rolled_back,
+            "after_transaction_end": self._ended,
+        }
+        for name, call in self._heard.items():
+            event.listen(session, name, call)
+
+    def close(self) -> None:
+        """Listen no more; a session may be used for longer than a request."""
+        from sqlalchemy import event  # noqa: PLC0415 - as above
+
+        if (session := self._session()) is not None:
+            for name, call in self._heard.items():
+                event.remove(session, name, call)
 
     def take(self, call: Call) -> RequestTask[Any]:
         """See `Taker.take`."""
@@ -90,11 +106,19 @@ class _Waiting:
         for task in undone:
             self._drop(task, "its database transaction was rolled back")
 
+    def _ended(self, _session: Any, transaction: Any) -> None:
+        # A session that is closed rolls back without saying so.
+        if transaction.parent is None:
+            self.drop("its session was closed and had not committed")
+
 
 def _is_within(transaction: Any, outer: Any) -> bool:
-    """Whether a transaction is `outer` or within it; what began before any is within all."""
+    """Whether a transaction is `outer` or within it.
+
+    One that is None had not begun, and was the whole one that began next.
+    """
     if transaction is None:
-        return True
+        return bool(outer.parent is None)
     while transaction is not None:
         if transaction is outer:
             return True

@@ -73,7 +73,8 @@ async def enqueue(task: RequestTask[Any]) -> RequestStatus:
         else:
             task.job = handles(stored, func.jobs)[0]
             break
-    return RequestStatus.SPILLED if task.spilled else RequestStatus.ENQUEUED
+    asked = task.options.durable is not False
+    return RequestStatus.ENQUEUED if asked else RequestStatus.SPILLED
 
 
 def _check(func: QueueTask[Any, Any, Any], options: RequestOptions) -> None:

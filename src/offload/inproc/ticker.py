@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from offload.core.errors import ConfigurationError, ScheduleNotFound, TaskRefused
+from offload.core.errors import ConfigurationError, OffloadError, ScheduleNotFound, TaskRefused
 from offload.core.instants import moment
 from offload.core.request import Overlap
 from offload.cron import Every, Trigger, describe
@@ -225,8 +225,10 @@ class Ticker:
         else:
             try:
                 self._run(entry, tick)
-            except TaskRefused as error:
+            except OffloadError as error:
                 log.warning("schedule %s: this tick does not run: %s", entry.name, error)
+            except Exception:
+                log.exception("schedule %s: this tick does not run", entry.name)
 
     def _run(self, entry: LocalSchedule, tick: int) -> RequestTask[Any]:
         task = self._taker.take(Call(entry.func, (), entry.arguments(tick), entry.options))
