@@ -141,10 +141,6 @@ async def test_l2_what_cannot_spill_is_refused() -> None:
     await running.wait(10)
 
 
-def cancelling(tasks: AppTasks, task: Any) -> None:
-    tasks.cancel(task.id)
-
-
 ENDS: list[tuple[Callable[..., Any], str]] = [
     (works, "succeeded"),
     (fail, "failed"),

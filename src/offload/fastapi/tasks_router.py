@@ -67,7 +67,7 @@ class TasksRouter(APIRouter):
         super().__init__(dependencies=[*guards, *(dependencies or ())], tags=tags, **options)
         page = PageSize(default_page_size, max_page_size)
         self.get("/stats", name="task_stats")(_stats)
-        self.get("/tasks", name="request_tasks", responses=_UNKNOWN)(_listing(page))
+        self.get("/tasks", name="request_tasks")(_listing(page))
         self.get("/tasks/{task_id}", name="request_task", responses=_UNKNOWN)(_task)
         cancel = "/tasks/{task_id}/cancel"
         self.post(cancel, name="cancel_request_task", responses=_UNKNOWN)(_cancel)
@@ -96,15 +96,14 @@ def _listing(page: PageSize) -> Callable[..., Awaitable[list[TaskResponse]]]:
         limit: Annotated[int, page.query] = page.default,
     ) -> list[TaskResponse]:
         """List the request tasks of this process, newest first."""
-        last = None if before is None else _age(_found(tasks, before))
         found = [
             task
             for task in tasks.all()
             if (status is None or task.status is status)
             and (name is None or task.name == name)
-            and (last is None or _age(task) < last)
+            and (before is None or task.id < before)
         ]
-        found.sort(key=_age, reverse=True)
+        found.sort(key=lambda task: task.id, reverse=True)  # ids begin with the time
         return [TaskResponse.of(task) for task in found[:limit]]
 
     return listing
@@ -145,10 +144,6 @@ async def _resume(name: str, tasks: AroundIt) -> LocalScheduleResponse:
     with _answered():
         tasks.resume(name)
         return LocalScheduleResponse.of(tasks.ticker.get(name))
-
-
-def _age(task: RequestTask[Any]) -> tuple[int, str]:
-    return task.created_at, task.id
 
 
 def _found(tasks: AppTasks, task_id: str) -> RequestTask[Any]:

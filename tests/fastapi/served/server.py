@@ -137,7 +137,9 @@ class Server:
         self._reader.join()
         assert self.process.stderr is not None
         self.process.stderr.close()
-        for each in (*self._callers, *self._requests, self._calls):
+        for line in self._callers:
+            line.close()
+        for each in (*self._requests, self._calls):
             each.close()
 
 
@@ -146,7 +148,7 @@ def serving(folder: Path, *options: str, **limits: Any) -> Iterator[tuple[Server
     """Yield a server that is up, and a client of it."""
     server = Server(folder, *options, **limits)
     try:
-        with httpx.Client(base_url=server.up(), timeout=PATIENCE) as client:
+        with httpx.Client(base_url=server.up(), timeout=3 * PATIENCE) as client:
             yield server, client
     finally:
         server.kill()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from offload import Queue
-from tests.fastapi.served.server import STOPPING, serving, start
+from tests.fastapi.served.server import STOPPING, Line, serving, start
 
 
 @pytest.mark.parametrize(
@@ -161,7 +161,7 @@ def test_each_worker_drains_its_own(tmp_path: Path) -> None:
     with serving(tmp_path, "--workers", "2") as (server, client):
         for _ in range(2):
             server.hear("Application startup complete")
-        lines = []
+        lines: list[Line] = []
         while len({line.process for line in lines}) < 2:
             client.post("/start/after_response/writes", headers={"connection": "close"})
             lines.append(server.line())

@@ -79,9 +79,8 @@ async def test_i5_tasks_are_listed_in_pages_newest_first(
     client: httpx.AsyncClient, tasks: AppTasks
 ) -> None:
     scheduled = [tasks.schedule(fail if n == 2 else pay, "x") for n in range(5)]
-    for number, task in enumerate(scheduled):
+    for task in scheduled:
         await task.wait(10)
-        task.created_at += number  # else they may be of the same millisecond
     newest = [task.id for task in reversed(scheduled)]
     first = [task["id"] for task in (await client.get("/tasks?limit=3")).json()]
     assert first == newest[:3]
@@ -90,7 +89,6 @@ async def test_i5_tasks_are_listed_in_pages_newest_first(
     [failed] = (await client.get("/tasks?status=failed")).json()
     assert (failed["id"], failed["error"]) == (scheduled[2].id, "ValueError: refused")
     assert (await client.get("/tasks?name=nobody")).json() == []
-    assert (await client.get("/tasks?before=nope")).status_code == 404
     for wrong in ("limit=0", "limit=101", "status=odd"):
         assert (await client.get(f"/tasks?{wrong}")).status_code == 422
 
