@@ -85,7 +85,9 @@ class StandIns:
                 ("127.0.0.1", int(os.environ.get("STANDINS_PORT", "0")))
             )
             self.url = f"http://127.0.0.1:{listening.getsockname()[1]}"
-            config = uvicorn.Config(Services().app, log_config=None, access_log=False)
+            config = uvicorn.Config(
+                Services().app, lifespan="off", log_config=None, access_log=False
+            )
             server = uvicorn.Server(config)
             # In a thread of its own, as a real service would be on a machine of its own.
             thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})

@@ -125,10 +125,24 @@ class RequestTasks(Scheduler):
         return await self._exchange.app.wait(task_id, timeout)
 
 
-async def _request_tasks(connection: HTTPConnection) -> RequestTasks:
+def _exchange(connection: HTTPConnection) -> HttpExchange:
     exchange: HttpExchange | None = connection.scope.get(KEY)
     if exchange is None:
-        raise OffloadError("`Tasks` needs add_tasks(app), on this application or around it")
+        raise OffloadError("request tasks need add_tasks(app), on this application or around it")
+    return exchange
+
+
+async def tasks_around(connection: HTTPConnection) -> AppTasks:
+    """Return the tasks of the application that a request came to.
+
+    Raises:
+        OffloadError: it has none.
+    """
+    return _exchange(connection).app
+
+
+async def _request_tasks(connection: HTTPConnection) -> RequestTasks:
+    exchange = _exchange(connection)
     if exchange.use():
         await exchange.enter()
     return RequestTasks(exchange)

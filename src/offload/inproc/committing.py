@@ -63,7 +63,7 @@ class _Waiting:
         self._tasks: list[tuple[RequestTask[Any], Any]] = []
         self._heard: dict[str, Callable[..., Any]] = {
             "after_commit": self._committed,
-            "after_soft_rollback": self._rolled_back,
+            "after_soft_rollback": self._undone,
             "after_transaction_end": self._ended,
         }
         for name, call in self._heard.items():
@@ -100,25 +100,20 @@ class _Waiting:
         for task, _ in tasks:
             self._fire(task)
 
-    def _rolled_back(self, _session: Any, ended: Any) -> None:
+    def _undone(self, _session: Any, ended: Any) -> None:
         undone = [task for task, inside in self._tasks if _is_within(inside, ended)]
         self._tasks = [each for each in self._tasks if each[0] not in undone]
         for task in undone:
-            self._drop(task, "its database transaction was rolled back")
+            self._drop(task, "its savepoint was rolled back")
 
     def _ended(self, _session: Any, transaction: Any) -> None:
-        # A session that is closed rolls back without saying so.
+        # Rolled back, or closed, which tells of no rollback.
         if transaction.parent is None:
-            self.drop("its session was closed and had not committed")
+            self.drop("its database transaction ended without a commit")
 
 
 def _is_within(transaction: Any, outer: Any) -> bool:
-    """Whether a transaction is `outer` or within it.
-
-    One that is None had not begun, and was the whole one that began next.
-    """
-    if transaction is None:
-        return bool(outer.parent is None)
+    """Whether a transaction is `outer` or within it; one that had not begun is within none."""
     while transaction is not None:
         if transaction is outer:
             return True

@@ -73,8 +73,7 @@ async def enqueue(task: RequestTask[Any]) -> RequestStatus:
         else:
             task.job = handles(stored, func.jobs)[0]
             break
-    asked = task.options.durable is not False
-    return RequestStatus.ENQUEUED if asked else RequestStatus.SPILLED
+    return RequestStatus.SPILLED if task.spills else RequestStatus.ENQUEUED
 
 
 def _check(func: QueueTask[Any, Any, Any], options: RequestOptions) -> None:

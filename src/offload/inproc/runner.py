@@ -159,7 +159,7 @@ class Runner:
         elif task.new_job is None:
             self.end(task, RequestStatus.CANCELLED, reason=SHUTDOWN)
         elif task.running is None or not task.leaves:
-            task.leaves = True
+            task.leaves = task.spills = True
             self._on_loop(task, self._attempts.start)
 
     async def idle(self, seconds: float) -> bool:
@@ -247,7 +247,7 @@ class Runner:
 
     def _check_open(self, task: RequestTask[Any]) -> None:
         if self.closed and task.new_job is not None:
-            task.leaves = True
+            task.leaves, task.spills = True, not task.leaves
         elif self.closed:
             raise TasksClosed(
                 f"{task.name}: this process is shutting down and takes no more request tasks; "
@@ -263,7 +263,7 @@ class Runner:
         if slots.unfinished < slots.most or self._waiting() < self.options.max_pending:
             return True
         if self.options.overflow is Overflow.SPILL and task.new_job is not None:
-            task.leaves = True
+            task.leaves = task.spills = True
             return False
         task.status = RequestStatus.REJECTED
         self._records.counts[task.status] += 1

@@ -113,7 +113,7 @@ class Attempts:
 
     async def _stopped(self, task: RequestTask[Any]) -> None:
         if task.stop_reason == SHUTDOWN and task.new_job is not None:
-            task.leaves = True
+            task.leaves = task.spills = True
             await self._enqueue(task)
         else:
             self._keeper.end(task, RequestStatus.CANCELLED, reason=_why(task))

@@ -16,7 +16,7 @@ from offload.core.job import NewJob
 from offload.core.request import RequestStatus
 from offload.inproc.call import Call
 from offload.tasks.handle import JobHandle
-from offload.tasks.ids import new_id
+from offload.tasks.ids import id_of, new_stamps
 from offload.tasks.task import Task as QueueTask
 
 T = TypeVar("T")
@@ -59,6 +59,8 @@ class RequestTask(Generic[T]):
     stop_reason: str | None = None
     slots: Any = None
     """Those of which it takes one."""
+    spills: bool = False
+    """Whether it becomes a job only because it cannot stay."""
     is_known: bool = False
     """Whether it can be looked up."""
     keeps_slot: bool = False
@@ -74,7 +76,7 @@ class RequestTask(Generic[T]):
         """Ask for a call on `loop`, in the context of whoever asks; it may become `new_job`."""
         self.func, self.args, self.kwargs, self.options, self.mode = call
         self.name = self.options.name or path_of(self.func)
-        self.created_at = now()
+        self._stamp = new_stamps()
         self.is_async = is_async(self.func)
         self.context: contextvars.Context | None = contextvars.copy_context()
         self.loop = loop
@@ -91,7 +93,12 @@ class RequestTask(Generic[T]):
     @cached_property
     def id(self) -> str:
         """A UUIDv7, made when somebody asks for it: nobody does for most tasks."""
-        return self._runner.named(self, new_id())
+        return self._runner.named(self, id_of(self._stamp))
+
+    @property
+    def created_at(self) -> int:
+        """When it was scheduled."""
+        return self._stamp >> 12
 
     async def __call__(self) -> T:
         """Run the function once more, here and now; meant for `on_error`, where it recovers.

@@ -70,9 +70,11 @@ class LocalSchedule:
 
     def arguments(self, tick: int) -> dict[str, datetime]:
         """Return what its function is called with: `scheduled_at`, if it asks for that."""
-        if "scheduled_at" in inspect.signature(self.func).parameters:
-            return {"scheduled_at": moment(tick, self._zone)}
-        return {}
+        try:
+            asks = "scheduled_at" in inspect.signature(self.func).parameters
+        except ValueError:  # a function of C may have none
+            asks = False
+        return {"scheduled_at": moment(tick, self._zone)} if asks else {}
 
 
 class Ticker:
