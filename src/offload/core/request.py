@@ -30,10 +30,9 @@ class RequestStatus(StrEnum):
     @property
     def final(self) -> bool:
         """Whether nothing follows."""
-        return self not in UNFINISHED
-
-
-UNFINISHED = frozenset({RequestStatus.PENDING, RequestStatus.RUNNING, RequestStatus.RETRYING})
+        # Asked several times for each task: identity is cheaper than a set of an enum's members.
+        cls = RequestStatus
+        return self is not cls.PENDING and self is not cls.RUNNING and self is not cls.RETRYING
 
 
 class Mode(StrEnum):
@@ -81,7 +80,7 @@ class Overlap(StrEnum):
     ALLOW = "allow"
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """How a request went, as far as it is known."""
 
@@ -105,13 +104,9 @@ class Outcome:
 
 def drop_reason(when: When, outcome: Outcome) -> str | None:
     """Return why a task does not run after this outcome; None if it does."""
-    runs = {
-        When.RETURNED: outcome.returned,
-        When.SUCCESS: outcome.success,
-        When.ERROR: not outcome.success,
-        When.ALWAYS: True,
-    }[when]
-    if runs:
+    if when is When.ALWAYS or (when is When.ERROR and not outcome.success):
+        return None
+    if when is not When.ERROR and (outcome.success or (when is When.RETURNED and outcome.returned)):
         return None
     what = outcome.raised or outcome.failed
     return f"when={when}: " + (f"the request raised {what}" if what else f"status {outcome.status}")

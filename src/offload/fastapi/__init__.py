@@ -14,7 +14,14 @@ from offload.fastapi.schemas import (
     StatsResponse,
 )
 from offload.fastapi.sse import job_events
+from offload.fastapi.task_schemas import (
+    LocalScheduleResponse,
+    TaskDetailResponse,
+    TaskResponse,
+    TaskStatsResponse,
+)
 from offload.fastapi.tasks import BackgroundTasks, RequestTasks, Tasks, add_tasks, get_tasks
+from offload.fastapi.tasks_router import TasksRouter
 from offload.inproc.manager import TaskManager
 from offload.inproc.options import TaskErrorHandler
 from offload.inproc.task import RequestTask, RequestTask as Task
@@ -27,6 +34,7 @@ __all__ = [
     "JobErrorResponse",
     "JobResponse",
     "JobResultResponse",
+    "LocalScheduleResponse",
     "QueueRouter",
     "RequestTask",
     "RequestTasks",
@@ -34,12 +42,16 @@ __all__ = [
     "RetryResponse",
     "StatsResponse",
     "Task",
+    "TaskDetailResponse",
     "TaskErrorHandler",
     "TaskLimitReached",
     "TaskManager",
     "TaskRefused",
+    "TaskResponse",
+    "TaskStatsResponse",
     "Tasks",
     "TasksClosed",
+    "TasksRouter",
     "add_tasks",
     "get_tasks",
     "job_events",

@@ -16,8 +16,11 @@ from offload.inproc.call import Call
 from offload.inproc.exchange import Exchange
 from offload.inproc.task import RequestTask
 
-KEY = "offload.visit"
-"""Where the scope of a request has its `Visit`; mounted applications inherit it."""
+KEY = "offload.exchange"
+"""Where the scope of a request has its `HttpExchange`; mounted applications inherit it."""
+RESPONSE = "http.response.start"
+ANSWERS = frozenset({RESPONSE, "websocket.http.response.start", "websocket.close"})
+"""What is sent when an endpoint has ended, well or not."""
 LEFT = (WebSocketDisconnect, ClientDisconnect)
 """How it shows that a client has left, which is no failure of ours."""
 
@@ -41,7 +44,15 @@ class ShuttingDown(TasksClosed, HTTPException):
 
 
 class HttpExchange(Exchange):
-    """An exchange whose refusals a web framework can answer with."""
+    """The exchange of one request, whose refusals a web framework can answer with."""
+
+    refused: Exception | None = None
+    """Why the response must not go out."""
+
+    def __init__(self, app: AppTasks) -> None:
+        """Begin, where the request comes in."""
+        super().__init__(app)
+        self._outside = sys.exception()
 
     def admit(self, call: Call, place: Callable[[RequestTask[Any]], None]) -> RequestTask[Any]:
         """See `Exchange.admit`."""
@@ -52,36 +63,16 @@ class HttpExchange(Exchange):
         except TasksClosed as error:
             raise ShuttingDown(error) from error
 
-
-class Visit:
-    """What the middleware knows of one request, made before anybody asks for tasks."""
-
-    __slots__ = ("_outside", "_tasks", "exchange", "refused", "started")
-
-    def __init__(self, tasks: AppTasks) -> None:
-        """Begin a visit that has no tasks yet."""
-        self.exchange: HttpExchange | None = None
-        self.refused: Exception | None = None
-        """Why the response must not go out."""
-        self.started = False
-        self._tasks = tasks
-        self._outside = sys.exception()
-
-    def enter(self) -> HttpExchange:
-        """Return the exchange of this visit, which begins with the first use."""
-        if self.exchange is None:
-            self.exchange = HttpExchange(self._tasks)
-        return self.exchange
-
-    def handled(self) -> BaseException | None:
-        """Return the exception whose handler is at work, if it was raised inside.
+    def note(self) -> None:
+        """Note the exception whose handler is at work, if one was raised inside.
 
         An error response is sent from within the `except` block that has caught the error, and
         `sys.exception()` reaches through the coroutines that are awaited there. It costs
         nothing, where a generator dependency that looks at what passes it costs 30 us a request.
         """
         error = sys.exception()
-        return None if error is self._outside else error
+        if error is not None and error is not self._outside:
+            self.raised(error)
 
 
 class TasksMiddleware:
@@ -107,25 +98,30 @@ class TasksMiddleware:
             await self._app(scope, receive, send)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        scope[KEY] = visit = Visit(self._tasks)
+        scope[KEY] = exchange = HttpExchange(self._tasks)
 
         async def sending(message: Message) -> None:
-            if visit.exchange is not None and not visit.started:
-                await _start(visit, visit.exchange, message)
+            if exchange.used and message["type"] in ANSWERS:
+                exchange.note()
+                if message["type"] == RESPONSE and exchange.route_ended(message["status"]):
+                    await _begun(exchange)
             await send(message)
 
         error: BaseException | None = None
         try:
-            await self._app(scope, receive, sending)
+            try:
+                await self._app(scope, receive, sending)
+            except Exception:
+                if exchange.refused is None:
+                    raise
+            if exchange.refused is not None:
+                await _answer(exchange.refused, scope, receive, send)
         except BaseException as raised:
             error = raised
-            if visit.refused is None:
-                raise
+            raise
         finally:
-            if visit.exchange is not None:
-                await visit.exchange.ended(None if isinstance(error, LEFT) else error)
-        if visit.refused is not None:
-            await _answer(visit.refused, scope, receive, send)
+            if exchange.used and exchange.ended(None if isinstance(error, LEFT) else error):
+                await exchange.done()
 
     async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def receiving() -> Message:
@@ -144,39 +140,34 @@ class TasksMiddleware:
         await self._app(scope, receiving, sending)
 
 
-async def _start(visit: Visit, exchange: HttpExchange, message: Message) -> None:
-    """Do what comes before the message that starts a response, or ends a websocket.
+async def _begun(exchange: HttpExchange) -> None:
+    """Hold the response for what must come before it.
 
     Raises:
-        Exception: the response must not go out; dependencies that are still open, such as a
-            database transaction, see it fail.
+        Exception: it must not go out; dependencies that are still open, such as a database
+            transaction, see it fail.
     """
-    kind = message["type"]
-    if kind not in {"http.response.start", "websocket.close"}:
-        return
-    visit.started = True
-    if (error := visit.handled()) is not None:
-        exchange.raised(error)
-    if kind == "http.response.start":
-        try:
-            await exchange.route_ended(message["status"])
-        except Exception as refused:
-            visit.refused = refused
-            raise
+    try:
+        await exchange.begun()
+    except Exception as error:
+        exchange.refused = error
+        raise
 
 
 async def _answer(error: Exception, scope: Scope, receive: Receive, send: Send) -> None:
     """Answer as if the endpoint had raised the error; no response has started.
 
     Raises:
-        Exception: the error itself, for which there is no handler: the server answers 500.
+        Exception: the error itself, for which there is no handler: outside of us is who answers
+            500, and who calls a handler for all exceptions.
     """
     if isinstance(error, StoreError):
         error = HTTPException(503, "The job store cannot answer now", {"Retry-After": "1"})
     elif isinstance(error, DuplicateJob):
         error = HTTPException(409, str(error))
     handlers: dict[Any, Callable[..., Any]] = getattr(scope.get("app"), "exception_handlers", {})
-    found = next((handlers[kind] for kind in type(error).__mro__ if kind in handlers), None)
+    kinds = [kind for kind in type(error).__mro__ if kind is not Exception]
+    found = next((handlers[kind] for kind in kinds if kind in handlers), None)
     if isinstance(error, HTTPException):
         found = handlers.get(error.status_code, found) or http_exception_handler
     if found is None:

@@ -10,7 +10,7 @@ from starlette.requests import HTTPConnection
 
 from offload.core.errors import ConfigurationError, OffloadError
 from offload.core.request import Mode, RequestStatus
-from offload.fastapi.middleware import KEY, HttpExchange, TasksMiddleware, Visit
+from offload.fastapi.middleware import KEY, HttpExchange, TasksMiddleware
 from offload.inproc.app import AppTasks
 from offload.inproc.call import Call
 from offload.inproc.options import RunnerLimits, RunnerOptions, check_known
@@ -41,12 +41,12 @@ def add_tasks(
     """
     if _tasks_of(app) is not None:
         raise ConfigurationError("add_tasks: this application has its tasks: use get_tasks(app)")
+    if app.middleware_stack is not None:
+        raise ConfigurationError("add_tasks: the application has started: call it before that")
     check_known(limits, RunnerOptions)
     tasks = AppTasks(RunnerOptions(**limits))
     tasks.ticker.locks = queue
     app.state.offload_tasks = tasks
-    if app.middleware_stack is not None:
-        raise ConfigurationError("add_tasks: the application has started: call it before that")
     # `add_middleware` puts the newest outside of all. Innermost, an exception is seen before
     # another middleware makes a plain response of it.
     app.user_middleware.append(Middleware(TasksMiddleware, tasks=tasks))
@@ -125,12 +125,25 @@ class RequestTasks(Scheduler):
         return await self._exchange.app.wait(task_id, timeout)
 
 
+def _exchange(connection: HTTPConnection) -> HttpExchange:
+    exchange: HttpExchange | None = connection.scope.get(KEY)
+    if exchange is None:
+        raise OffloadError("request tasks need add_tasks(app), on this application or around it")
+    return exchange
+
+
+async def tasks_around(connection: HTTPConnection) -> AppTasks:
+    """Return the tasks of the application that a request came to.
+
+    Raises:
+        OffloadError: it has none.
+    """
+    return _exchange(connection).app
+
+
 async def _request_tasks(connection: HTTPConnection) -> RequestTasks:
-    visit: Visit | None = connection.scope.get(KEY)
-    if visit is None:
-        raise OffloadError("`Tasks` needs add_tasks(app), on this application or around it")
-    exchange = visit.enter()
-    if exchange.waits:
+    exchange = _exchange(connection)
+    if exchange.use():
         await exchange.enter()
     return RequestTasks(exchange)
 

@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, TypeVar, Unpack
 
-from offload.core.errors import OffloadError
-from offload.core.request import RequestStatus
+from offload.core.errors import ConfigurationError, OffloadError
+from offload.core.request import Mode, RequestStatus
 from offload.cron import Cron, Every, Trigger
 from offload.inproc.call import Call
 from offload.inproc.draining import drain
@@ -47,8 +47,14 @@ class AppTasks(Scheduler):
         """Return a task that nobody knows yet.
 
         Raises:
-            ConfigurationError, ArgumentError: it is one of a queue, which would refuse it.
+            ConfigurationError, ArgumentError: it is one of a queue, which would refuse it, or
+                waits where there is no response to hold.
         """
+        if call.options.wait and call.mode is not Mode.AFTER_ROUTE:
+            raise ConfigurationError(
+                "wait=True: only a task of after_route can hold the response: "
+                "tasks.after_route.task(wait=True)"
+            )
         return RequestTask(call, self.runner, loop, new_job(call))
 
     # --- looking -------------------------------------------------------------------------

@@ -4,46 +4,41 @@ import asyncio
 import contextvars
 import functools
 import inspect
-import logging
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
-from offload.inproc.options import RunnerOptions
-from offload.inproc.slots import Slot
-from offload.inproc.task import RequestTask, is_async, path_of
+from offload.inproc.task import RequestTask, is_async
 from offload.inproc.threads import Threads
 from offload.inproc.tracing import Trace
-from offload.inproc.watch import Watched
 from offload.tasks.task import Task as QueueTask
 
 T = TypeVar("T")
-
-log = logging.getLogger("offload.inproc")
+Leave = Callable[[RequestTask[Any], "asyncio.Future[Any]"], None]
 
 
 class Caller:
     """Calls coroutine functions on the running loop, and plain ones in threads."""
 
-    def __init__(self, options: RunnerOptions) -> None:
-        """Warn of coroutines as `options` say."""
-        self._slow_step = options.slow_step
+    def __init__(self, leave: Leave) -> None:
+        """Tell `leave` of each thread that is given up."""
+        self._leave = leave
         self._threads = Threads()
         self._trace = Trace()
 
-    async def call(self, task: RequestTask[T], slot: Slot | None) -> T:
+    async def call(self, task: RequestTask[T]) -> T:
         """Return what the function returns, or raise what it raises.
 
         Raises:
             TimeoutError: it took longer than the task's timeout. A coroutine was cancelled; a
-                thread goes on, and keeps its slot until it ends.
+                thread goes on, and keeps the slot of its task until it ends.
         """
         task.attempt += 1
         call = functools.partial(plain(task.func), *task.args, **task.kwargs)
         with self._trace.span(task):
-            if is_async(task.func):
+            if task.is_async:
                 value: Any = call()
             else:
-                value = await self._in_thread(task, call, slot)
+                value = await self._in_thread(task, call)
             if inspect.isawaitable(value):
                 value = await self._awaited(task, value)
         return cast("T", value)
@@ -62,8 +57,6 @@ class Caller:
             await value
 
     async def _awaited(self, task: RequestTask[Any], value: Any) -> Any:
-        if inspect.iscoroutine(value):
-            value = Watched(value, self._slow_step, functools.partial(self._tell_slow, task))
         limit = task.options.timeout
         if limit is None:
             return await value
@@ -76,30 +69,18 @@ class Caller:
                 raise _late(task) from error
             raise
 
-    async def _in_thread(
-        self, task: RequestTask[Any], call: Callable[[], Any], slot: Slot | None
-    ) -> Any:
+    async def _in_thread(self, task: RequestTask[Any], call: Callable[[], Any]) -> Any:
         thread = self._threads.call(contextvars.copy_context(), call)
         try:
             await asyncio.wait({thread}, timeout=task.options.timeout)
         finally:
-            if not thread.done() and slot is not None:
-                slot.leave(task, thread)
+            if not thread.done():
                 thread.add_done_callback(_seen)
+                if not task.handling:  # where it is called once more, it has no slot to keep
+                    self._leave(task, thread)
         if not thread.done():
             raise _late(task)
         return thread.result()
-
-    def _tell_slow(self, task: RequestTask[Any], seconds: float) -> None:
-        log.warning(
-            "request task %s %s (%s) held the event loop for %.0f ms without an await: "
-            "every request of this process waited; make it a plain function, which runs in a "
-            "thread, or call what blocks with asyncio.to_thread",
-            task.id,
-            task.name,
-            path_of(task.func),
-            seconds * 1000,
-        )
 
 
 def plain(func: Callable[..., Any]) -> Callable[..., Any]:

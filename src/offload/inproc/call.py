@@ -1,6 +1,6 @@
 """A call that somebody asks for."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from offload.core.request import Mode
@@ -14,7 +14,7 @@ class Call(NamedTuple):
     """What is to be called, when, and how."""
 
     func: Callable[..., Any]
-    args: Sequence[Any] = ()
+    args: tuple[Any, ...] = ()
     kwargs: Mapping[str, Any] = {}
     options: RequestOptions = PLAIN
     mode: Mode = Mode.NOW

@@ -44,6 +44,9 @@ class Commits:
         """Drop what still waits: the request is over."""
         for waiting in self._sessions.values():
             waiting.drop("the request ended and its session had not committed")
+            waiting.close()
+        # A task that outlives the request may still have a session of its own.
+        self._sessions.clear()
 
 
 class _Waiting:
@@ -58,8 +61,21 @@ class _Waiting:
         self._fire = fire
         self._drop = drop
         self._tasks: list[tuple[RequestTask[Any], Any]] = []
-        event.listen(session, "after_commit", self._committed)
-        event.listen(session, "after_soft_rollback", self._rolled_back)
+        self._heard: dict[str, Callable[..., Any]] = {
+            "after_commit": self._committed,
+            "after_soft_rollback": self._undone,
+            "after_transaction_end": self._ended,
+        }
+        for name, call in self._heard.items():
+            event.listen(session, name, call)
+
+    def close(self) -> None:
+        """Listen no more; a session may be used for longer than a request."""
+        from sqlalchemy import event  # noqa: PLC0415 - as above
+
+        if (session := self._session()) is not None:
+            for name, call in self._heard.items():
+                event.remove(session, name, call)
 
     def take(self, call: Call) -> RequestTask[Any]:
         """See `Taker.take`."""
@@ -84,17 +100,20 @@ class _Waiting:
         for task, _ in tasks:
             self._fire(task)
 
-    def _rolled_back(self, _session: Any, ended: Any) -> None:
+    def _undone(self, _session: Any, ended: Any) -> None:
         undone = [task for task, inside in self._tasks if _is_within(inside, ended)]
         self._tasks = [each for each in self._tasks if each[0] not in undone]
         for task in undone:
-            self._drop(task, "its database transaction was rolled back")
+            self._drop(task, "its savepoint was rolled back")
+
+    def _ended(self, _session: Any, transaction: Any) -> None:
+        # Rolled back, or closed, which tells of no rollback.
+        if transaction.parent is None:
+            self.drop("its database transaction ended without a commit")
 
 
 def _is_within(transaction: Any, outer: Any) -> bool:
-    """Whether a transaction is `outer` or within it; what began before any is within all."""
-    if transaction is None:
-        return True
+    """Whether a transaction is `outer` or within it; one that had not begun is within none."""
     while transaction is not None:
         if transaction is outer:
             return True

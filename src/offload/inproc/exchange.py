@@ -1,12 +1,14 @@
 """The request tasks of one request: which wait for what, and what its outcome makes of them."""
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from typing import Any
 
-from offload.core.errors import ConfigurationError, OffloadError
+from offload.core.errors import OffloadError
 from offload.core.request import Mode, Outcome, Overflow, RequestStatus, When, drop_reason
 from offload.inproc.app import AppTasks
 from offload.inproc.call import Call
@@ -29,151 +31,197 @@ log = logging.getLogger("offload.inproc")
 class Exchange:
     """A request and its response, or a websocket from its opening to its end.
 
-    Whoever serves it says how far it has come, on its loop and in this order: `enter` if tasks
-    may be scheduled, `raised` if something was, `route_ended`, `ended`.
+    Whoever serves it says how far it has come, on its loop and in this order: `use` when tasks
+    may be scheduled from now on (and until then nothing else), `raised` if something was,
+    `route_ended`, `ended`. There is one for each request, so what most never need is made late.
     """
 
+    used = False
+    """Whether anything may have been scheduled."""
+    status: int | None = None
+    """The response's."""
+    _loop: asyncio.AbstractEventLoop
+    _raised: str | None = None
+    _failed: str | None = None
+    _route_is_over = False
+    _is_over = False
+    _has_begun = False
+    """Whether a task has started."""
+    _is_inside = False
+    """Whether it has a place behind the gate."""
+    # A thread adds to these while the loop takes from them: each step of both is atomic, and
+    # who adds looks afterwards whether somebody still comes to take.
+    _after_route: deque[RequestTask[Any]]
+    _after_response: deque[RequestTask[Any]]
+    _in_order: deque[RequestTask[Any]]
+    _held_by: deque[RequestTask[Any]]
+    """What the response has to wait for."""
+    _alive: dict[RequestTask[Any], None]
+    """What has not ended, if nobody but the request will wait for it."""
+
     def __init__(self, app: AppTasks) -> None:
-        """Begin; tasks run on the running loop."""
+        """Begin."""
         self.app = app
-        self.outcome = Outcome()
-        self._loop = asyncio.get_running_loop()
-        self._passed = {Mode.NOW}
-        """The modes that tasks need not wait for any more."""
-        self._waiting: list[RequestTask[Any]] = []
-        self._in_order: list[RequestTask[Any]] = []
-        self._held_by: list[RequestTask[Any]] = []
-        """What the response has to wait for."""
-        self._alive: set[RequestTask[Any]] = set()
-        """What has not ended, if nobody but the request will wait for it."""
-        self._scheduled = self._inside = False
 
     @cached_property
     def commits(self) -> Commits:
         """The tasks that wait for a commit."""
         return Commits(self.admit, self._start, self.app.runner.drop)
 
+    @property
+    def outcome(self) -> Outcome:
+        """How it went, as far as it has come."""
+        return Outcome(self._raised, self.status, self._failed)
+
     # --- scheduling, in any thread -------------------------------------------------------
 
     def take(self, call: Call) -> RequestTask[Any]:
         """See `Taker.take`."""
-        if call.options.wait and call.mode is not Mode.AFTER_ROUTE:
-            raise ConfigurationError(
-                "wait=True: only a task of after_route can hold the response: "
-                "tasks.after_route.task(wait=True)"
-            )
         return self.admit(call, self._place)
 
     def take_in_order(self, call: Call) -> RequestTask[Any]:
         """Take a task that runs after the response, and after those that came so before it."""
-        place = self._start if Mode.AFTER_RESPONSE in self._passed else self._in_order.append
-        return self.admit(call, place)
+        return self.admit(call, self._append)
 
     def admit(self, call: Call, place: Callable[[RequestTask[Any]], None]) -> RequestTask[Any]:
         """Take in a task and `place` it; one that has its key already is returned as it is."""
         task = self.app.make(call, self._loop)
-        taken = self.app.runner.admit(task, gated=self._inside)
+        taken = self.app.runner.admit(task, gated=self._is_inside)
         if taken is task:
-            self._scheduled = True
             if not self.app.started:
-                self._alive.add(task)
-                task.when_ended(lambda: self._alive.discard(task))
+                self._keep(task)
             place(task)
         return taken
 
     def _place(self, task: RequestTask[Any]) -> None:
-        if task.mode not in self._passed:
-            self._waiting.append(task)
+        if task.mode is Mode.NOW:
+            self._start(task)
             return
-        if task.mode is not Mode.NOW:
+        line = self._after_route if task.mode is Mode.AFTER_ROUTE else self._after_response
+        if self._is_past(task.mode):
             late = "request task %s %s came too late for %s and starts now"
             log.warning(late, task.id, task.name, task.mode)
-            if not self._passes(task):
-                return
-        self._start(task)
+        line.append(task)
+        if self._is_past(task.mode):
+            self._fire(line)
+
+    def _is_past(self, mode: Mode) -> bool:
+        return self._route_is_over if mode is Mode.AFTER_ROUTE else self._is_over
+
+    def _append(self, task: RequestTask[Any]) -> None:
+        self._in_order.append(task)
+        if self._is_over:
+            self._fire(self._in_order)
+
+    def _keep(self, task: RequestTask[Any]) -> None:
+        self._alive[task] = None
+        task.when_ended(lambda: self._alive.pop(task, None))
 
     # --- how far it has come -------------------------------------------------------------
 
-    @property
-    def waits(self) -> bool:
-        """Whether it has to `enter` before anything is scheduled."""
-        return self.app.runner.options.overflow is Overflow.WAIT and not self._inside
+    def use(self) -> bool:
+        """Let tasks be scheduled from now on, and say whether `enter` must be awaited first."""
+        if self.used:
+            return False
+        self.used, self._loop = True, asyncio.get_running_loop()
+        self._after_route, self._after_response, self._in_order = deque(), deque(), deque()
+        self._held_by, self._alive = deque(), {}
+        return self.app.runner.options.overflow is Overflow.WAIT
 
     async def enter(self) -> None:
-        """Wait for room, if the application says that requests wait."""
+        """Wait until there is room for what the request may schedule."""
         await self.app.runner.gate.enter()
-        self._inside = True
+        self._is_inside = True
 
     def raised(self, error: BaseException) -> None:
         """Note what the endpoint or a dependency raised; after the route it does not count."""
-        if Mode.AFTER_ROUTE not in self._passed and self.outcome.raised is None:
-            self.outcome.raised = type(error).__name__
+        if not self._route_is_over and self._raised is None:
+            self._raised = type(error).__name__
 
-    async def route_ended(self, status: int | None) -> None:
-        """Start what waits for this; return when all has begun, and what holds the response ended.
+    def route_ended(self, status: int | None) -> bool:
+        """Start what waits for this, and say whether `begun` must be awaited."""
+        self.status = status
+        self._route_is_over = True
+        self._fire(self._after_route)
+        return self._has_begun
+
+    async def begun(self) -> None:
+        """Return when all that could start has, and what holds the response has ended.
 
         Raises:
             Exception: what a task has raised without which the response must not go out.
         """
-        self.outcome.status = status
-        self._passed.add(Mode.AFTER_ROUTE)
-        self._fire(Mode.AFTER_ROUTE)
-        if self._scheduled:
-            await asyncio.sleep(0)  # a step of the loop, in which all that may start does
-            await self._hold()
+        await asyncio.sleep(0)  # one step of the loop: each new task takes its first
+        while self._held_by:
+            task = self._held_by.popleft()
+            if await task.wait() in FINE or not (task.options.wait or task.leaves):
+                continue
+            error = task.error
+            if not isinstance(error, Exception):  # a SystemExit, say, is none of the request's
+                error = OffloadError(f"{task!r} has not succeeded: {error!r} {task.reason or ''}")
+            # The client gets an error, as if the endpoint had raised it.
+            self._raised = type(error).__name__
+            raise error
 
-    async def ended(self, error: BaseException | None) -> None:
-        """Start what waits for the end; what waits for a commit has waited in vain."""
+    def ended(self, error: BaseException | None) -> bool:
+        """Start what waits for the end, and say whether `done` must be awaited.
+
+        What waits for a commit has waited in vain.
+        """
         if error is not None:
             self.raised(error)
-            if self.outcome.raised is None:
-                self.outcome.failed = type(error).__name__
-        self._passed.update(Mode)
+            if self._raised is None:
+                self._failed = type(error).__name__
+        self._route_is_over = self._is_over = True
         # What waits for the route still does so if there was no response.
-        self._fire(Mode.AFTER_ROUTE)
-        self._fire(Mode.AFTER_RESPONSE)
+        self._fire(self._after_route)
+        self._fire(self._after_response)
         if self._in_order:
-            self.app.runner.follow([task for task in self._in_order if self._passes(task)])
+            line = [task for task in _taken(self._in_order) if self._passes(task)]
+            self.app.runner.follow(iter(line))
         if "commits" in self.__dict__:
             self.commits.end()
-        if self._inside:
+        if self._is_inside:
             self.app.runner.gate.leave()
-        # Without a lifespan nobody waits for them later, so the request does.
-        for task in list(self._alive):
-            await task.wait()
+        return bool(self._alive)
+
+    async def done(self) -> None:
+        """Return when all tasks have ended: without a lifespan, nobody will wait for them later."""
+        while alive := list(self._alive):  # one may schedule another
+            await alive[0].wait()
 
     # --- inside --------------------------------------------------------------------------
 
-    def _fire(self, mode: Mode) -> None:
-        if not self._waiting:
-            return
-        fired = [task for task in self._waiting if task.mode is mode]
-        self._waiting = [task for task in self._waiting if task.mode is not mode]
-        for task in fired:
-            if self._passes(task):
-                self._start(task)
+    def _fire(self, line: deque[RequestTask[Any]]) -> None:
+        if line:
+            for task in _taken(line):
+                if self._passes(task):
+                    self._start(task)
 
     def _start(self, task: RequestTask[Any]) -> None:
-        if Mode.AFTER_RESPONSE not in self._passed and _holds(task):
+        if task.status.final:  # cancelled by who scheduled it: no response fails for that
+            return
+        self._has_begun = True
+        if not self._is_over and _holds(task):
             self._held_by.append(task)
         self.app.runner.ready(task)
 
     def _passes(self, task: RequestTask[Any]) -> bool:
         """Return whether the outcome lets the task run; if not, it has ended now."""
-        reason = drop_reason(When(task.options.when), self.outcome)
+        when = When(task.options.when)
+        if when is When.RETURNED and self._raised is None:  # as nearly always
+            return True
+        reason = drop_reason(when, self.outcome)
         if reason is not None:
             self.app.runner.drop(task, reason)
         return reason is None
 
-    async def _hold(self) -> None:
-        while self._held_by:
-            task = self._held_by.pop(0)
-            if await task.wait() in FINE or not (task.options.wait or task.leaves):
-                continue
-            error = task.error or OffloadError(f"{task!r} has not succeeded: {task.reason}")
-            # The client gets an error, as if the endpoint had raised it.
-            self.outcome.raised = type(error).__name__
-            raise error
+
+def _taken(line: deque[RequestTask[Any]]) -> Iterator[RequestTask[Any]]:
+    """Take all from a line; another thread may do so at the same time."""
+    with contextlib.suppress(IndexError):
+        while True:
+            yield line.popleft()
 
 
 def _holds(task: RequestTask[Any]) -> bool:

@@ -73,7 +73,7 @@ async def enqueue(task: RequestTask[Any]) -> RequestStatus:
         else:
             task.job = handles(stored, func.jobs)[0]
             break
-    return RequestStatus.SPILLED if task.spilled else RequestStatus.ENQUEUED
+    return RequestStatus.SPILLED if task.spills else RequestStatus.ENQUEUED
 
 
 def _check(func: QueueTask[Any, Any, Any], options: RequestOptions) -> None:

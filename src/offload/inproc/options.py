@@ -78,8 +78,7 @@ class RequestOptions:
             )
         if self.timeout is not None:
             _positive("timeout", self.timeout)
-        if isinstance(self.retry, bool) or not isinstance(self.retry, int | RetryPolicy | None):
-            raise ConfigurationError(f"retry={self.retry!r}: must be a number or a RetryPolicy")
+        _check_retry(self)
         if self.on_error is not None and not callable(self.on_error):
             raise ConfigurationError(f"on_error={self.on_error!r}: must be a function(task, error)")
 
@@ -174,6 +173,23 @@ def check_known(said: Iterable[str], options: Any) -> None:
         raise ConfigurationError(
             f"{', '.join(sorted(unknown))}: no such option; there are: {', '.join(sorted(known))}"
         )
+
+
+def _check_retry(options: RequestOptions) -> None:
+    retry, types = options.retry, options.retry_on
+    if isinstance(retry, bool) or not isinstance(retry, int | RetryPolicy | None):
+        raise ConfigurationError(f"retry={retry!r}: must be a number or a RetryPolicy")
+    if isinstance(retry, int):
+        RetryPolicy(max_retries=retry)
+    listed = [types] if isinstance(types, type) else types
+    if listed is not None and not _are_errors(listed):
+        raise ConfigurationError(f"retry_on={types!r}: must be one exception type or several")
+
+
+def _are_errors(types: object) -> bool:
+    return isinstance(types, Sequence) and all(
+        isinstance(each, type) and issubclass(each, BaseException) for each in types
+    )
 
 
 def _choice(name: str, value: object, kind: Any) -> Any:

@@ -1,10 +1,9 @@
 """The request tasks of a process: who is taken, who runs and who waits, how each is stopped."""
 
 import asyncio
-import itertools
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -15,7 +14,7 @@ from offload.inproc.options import RunnerOptions
 from offload.inproc.records import Records
 from offload.inproc.running import SHUTDOWN, Attempts
 from offload.inproc.slots import Slots
-from offload.inproc.task import RequestTask, is_async, now
+from offload.inproc.task import RequestTask, now
 
 T = TypeVar("T")
 
@@ -48,12 +47,12 @@ class Runner:
         self.options = options = options or RunnerOptions()
         self.closed = False
         """Whether no more tasks are taken."""
-        self.gate = Gate(self._room)
         self._records = Records(options.result_ttl, options.max_records)
         self._coroutines = Slots(options.max_concurrency)
         self._threads = Slots(options.max_threads)
         self._attempts = Attempts(self, options)
         self._lock = threading.RLock()
+        self.gate = Gate(self._room, self._lock)
         self._watchers: list[asyncio.Future[None]] = []
 
     # --- asking --------------------------------------------------------------------------
@@ -69,11 +68,11 @@ class Runner:
             DuplicateTask: an unfinished task has its key.
         """
         with self._lock:
+            self._check_open(task)
             if task.key is not None and (holder := self._in_the_way(task, task.key)) is not None:
                 return holder
             if not task.leaves:
-                self._check_open(task)
-                slots = self._coroutines if is_async(task.func) else self._threads
+                slots = self._coroutines if task.is_async else self._threads
                 if gated or self._has_room(task, slots):
                     task.slots = slots
                     slots.unfinished += 1
@@ -86,15 +85,17 @@ class Runner:
             if task.status.final:
                 return
             starts = task.leaves or task.slots.take(task)
-        if starts:
-            self._on_loop(task, self._start)
+        started = starts and self._on_loop(task, self._attempts.start)
+        if starts and not started and not task.leaves:
+            self.free(task.slots)
 
-    def follow(self, tasks: list[RequestTask[Any]]) -> None:
+    def follow(self, tasks: Iterator[RequestTask[Any]]) -> None:
         """Start tasks one after the other; how one ends does not matter to the next."""
-        for task, follower in itertools.pairwise(tasks):
-            task.follower = follower
-        if tasks:
-            self.ready(tasks[0])
+        for task in tasks:
+            if not task.status.final:
+                task.when_ended(lambda: self.follow(tasks))
+                self.ready(task)
+                return
 
     def get(self, task_id: str) -> RequestTask[Any] | None:
         """Return a task; None if it is unknown, or forgotten since."""
@@ -109,11 +110,16 @@ class Runner:
     def stats(self) -> RunnerStats:
         """Count."""
         with self._lock:
-            unfinished = list(self._records.unfinished.values())
+            unfinished = list(self._records.unfinished)
             active = sum(task.status is RequestStatus.RUNNING for task in unfinished)
             left = len(self._coroutines.left) + len(self._threads.left)
             ended = {str(status): count for status, count in self._records.counts.items()}
             return RunnerStats(active, len(unfinished) - active, left, ended)
+
+    def named(self, task: RequestTask[Any], task_id: str) -> str:
+        """Return the id under which a task can be found; see `Once.named`."""
+        with self._lock:
+            return self._records.named(task, task_id)
 
     async def once(self, task: RequestTask[T]) -> T:
         """Call the function of a task once more; see `RequestTask.__call__`."""
@@ -133,7 +139,7 @@ class Runner:
             if task.status.final or (task.leaves and task.running is not None):
                 return False
             if task.status is RequestStatus.RUNNING:
-                if not is_async(task.func) or (task.options.shield and not force):
+                if not task.is_async or (task.options.shield and not force):
                     return False
                 self._interrupt(task, reason)
                 return True
@@ -152,9 +158,9 @@ class Runner:
             self._interrupt(task, SHUTDOWN)
         elif task.new_job is None:
             self.end(task, RequestStatus.CANCELLED, reason=SHUTDOWN)
-        elif not task.leaves:
-            task.spilled = True
-            self._on_loop(task, self._start)
+        elif task.running is None or not task.leaves:
+            task.leaves = task.spills = True
+            self._on_loop(task, self._attempts.start)
 
     async def idle(self, seconds: float) -> bool:
         """Return when no task is unfinished, or after some seconds; say which of the two."""
@@ -172,7 +178,7 @@ class Runner:
     def unfinished(self) -> list[RequestTask[Any]]:
         """Return the tasks that have not ended."""
         with self._lock:
-            return list(self._records.unfinished.values())
+            return list(self._records.unfinished)
 
     def left(self) -> list[RequestTask[Any]]:
         """Return the tasks that were given up and whose thread still runs."""
@@ -183,10 +189,23 @@ class Runner:
 
     def free(self, slots: Slots) -> None:
         """Give a slot to the next that waits."""
-        with self._lock:
-            follower = slots.next()
-        if follower is not None:
-            self._on_loop(follower, self._start)
+        while True:
+            with self._lock:
+                follower = slots.next()
+            if follower is None or self._on_loop(follower, self._attempts.start):
+                return
+
+    def leave(self, task: RequestTask[Any], thread: "asyncio.Future[Any]") -> None:
+        """Give up on a thread, which nobody can stop; its slot is free when it ends."""
+        slots: Slots = task.slots
+        task.keeps_slot = True
+        slots.left.append(task)
+
+        def ended(_: "asyncio.Future[Any]") -> None:
+            slots.left.remove(task)
+            self.free(slots)
+
+        thread.add_done_callback(ended)
 
     def end(
         self,
@@ -209,8 +228,6 @@ class Runner:
             watchers, self._watchers = self._watchers, []
         # They may be large, and records are kept for a while.
         task.args, task.kwargs, task.context, task.running = (), {}, None, None
-        if task.follower is not None:
-            self.ready(task.follower)
         for ended in watchers:
             settle(ended)
         task.tell()
@@ -229,7 +246,9 @@ class Runner:
         raise DuplicateTask(key, holder.id)
 
     def _check_open(self, task: RequestTask[Any]) -> None:
-        if self.closed:
+        if self.closed and task.new_job is not None:
+            task.leaves, task.spills = True, not task.leaves
+        elif self.closed:
             raise TasksClosed(
                 f"{task.name}: this process is shutting down and takes no more request tasks; "
                 "a queue task it would store"
@@ -244,7 +263,7 @@ class Runner:
         if slots.unfinished < slots.most or self._waiting() < self.options.max_pending:
             return True
         if self.options.overflow is Overflow.SPILL and task.new_job is not None:
-            task.spilled = True
+            task.leaves = task.spills = True
             return False
         task.status = RequestStatus.REJECTED
         self._records.counts[task.status] += 1
@@ -262,27 +281,25 @@ class Runner:
     def _interrupt(self, task: RequestTask[Any], reason: str) -> None:
         """Cancel the attempt that runs; in a thread, only the wait for it."""
         task.stop_reason = reason
-        self._on_loop(task, _interrupt)
+        self._on_loop(task, self._stop)
 
-    def _start(self, task: RequestTask[Any]) -> None:
-        if task.leaves:
-            self._attempts.hand_over(task)
-        else:
-            self._attempts.start(task, task.slots)
+    def _stop(self, task: RequestTask[Any]) -> None:
+        if task.status is RequestStatus.RETRYING:  # its attempt has failed since
+            self.end(task, RequestStatus.CANCELLED, reason=task.stop_reason)
+        elif task.running is not None:
+            task.running.cancel()
 
-    def _on_loop(self, task: RequestTask[Any], call: Callable[[RequestTask[Any]], None]) -> None:
+    def _on_loop(self, task: RequestTask[Any], call: Callable[[RequestTask[Any]], None]) -> bool:
+        """Make a call on the task's loop; if that is closed, the task has ended: return False."""
         if task.loop is _running_loop():
             call(task)
-            return
+            return True
         try:
             task.loop.call_soon_threadsafe(call, task)
         except RuntimeError:
             self.end(task, RequestStatus.CANCELLED, reason="its event loop is closed")
-
-
-def _interrupt(task: RequestTask[Any]) -> None:
-    if task.running is not None:
-        task.running.cancel()
+            return False
+        return True
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:

@@ -7,6 +7,8 @@ import functools
 import inspect
 import time
 from collections.abc import Callable
+from functools import cached_property
+from types import FunctionType
 from typing import Any, Generic, Protocol, TypeVar
 
 from offload.core.errors import OffloadError
@@ -14,58 +16,55 @@ from offload.core.job import NewJob
 from offload.core.request import RequestStatus
 from offload.inproc.call import Call
 from offload.tasks.handle import JobHandle
-from offload.tasks.ids import new_id
+from offload.tasks.ids import id_of, new_stamps
 from offload.tasks.task import Task as QueueTask
 
 T = TypeVar("T")
 
 
 class Once(Protocol):
-    """Runs the function of a task once more; the task's runner does."""
+    """What a task asks of its runner."""
+
+    def named(self, task: "RequestTask[Any]", task_id: str) -> str:
+        """Return the id under which the task can be found: this one, if it has none yet."""
 
     async def once(self, task: "RequestTask[T]") -> T:
         """Return what the function returns, or raise what it raises."""
 
 
 class RequestTask(Generic[T]):
-    """A function that runs in this process, and what came of it.
+    """A function that runs in this process, and what came of it. Instants: Unix milliseconds."""
 
-    Instants are in Unix milliseconds. `result` is set when it has succeeded, `error` when it
-    has failed, `reason` says why it was cancelled or dropped, and `job` is the job it became.
-    The arguments are let go when it has ended.
-    """
+    status = RequestStatus.PENDING
+    attempt: int = 0
+    """How often the function has been called."""
+    started_at: int | None = None
+    finished_at: int | None = None
+    result: T | None = None
+    """What it returned, if it has succeeded."""
+    error: BaseException | None = None
+    """What its last attempt raised, if it has failed."""
+    reason: str | None = None
+    """Why it was cancelled or dropped."""
+    handler_error: BaseException | None = None
+    """What `on_error` raised."""
+    recovered: bool = False
+    """Whether `await task()` in `on_error` made up for the failure."""
+    job: JobHandle[T] | None = None
+    """The job that it has become."""
 
-    __slots__ = (
-        "_ended",
-        "_runner",
-        "args",
-        "attempt",
-        "context",
-        "created_at",
-        "error",
-        "finished_at",
-        "follower",
-        "func",
-        "handler_error",
-        "handling",
-        "id",
-        "job",
-        "kwargs",
-        "loop",
-        "mode",
-        "name",
-        "new_job",
-        "options",
-        "reason",
-        "recovered",
-        "result",
-        "running",
-        "slots",
-        "spilled",
-        "started_at",
-        "status",
-        "stop_reason",
-    )
+    # For its runner:
+    running: asyncio.Task[None] | asyncio.TimerHandle | None = None
+    handling: bool = False
+    stop_reason: str | None = None
+    slots: Any = None
+    """Those of which it takes one."""
+    spills: bool = False
+    """Whether it becomes a job only because it cannot stay."""
+    is_known: bool = False
+    """Whether it can be looked up."""
+    keeps_slot: bool = False
+    """Whether its slot stays taken after its attempt, by a thread that goes on."""
 
     def __init__(
         self,
@@ -75,40 +74,31 @@ class RequestTask(Generic[T]):
         new_job: NewJob | None = None,
     ) -> None:
         """Ask for a call on `loop`, in the context of whoever asks; it may become `new_job`."""
-        self.id = new_id()
-        self.func, args, self.kwargs, self.options, self.mode = call
-        self.args = tuple(args)
+        self.func, self.args, self.kwargs, self.options, self.mode = call
         self.name = self.options.name or path_of(self.func)
-        self.status = RequestStatus.PENDING
-        self.attempt = 0
-        """How often the function has been called."""
-        self.created_at = now()
-        self.started_at: int | None = None
-        self.finished_at: int | None = None
-        self.result: T | None = None
-        self.error: BaseException | None = None
-        self.reason: str | None = None
-        self.handler_error: BaseException | None = None
-        """What `on_error` raised."""
-        self.recovered = False
-        """Whether `await task()` in `on_error` made up for the failure."""
-        self.job: JobHandle[T] | None = None
-        # The rest is the runner's.
-        self.loop = loop
+        self._stamp = new_stamps()
+        self.is_async = is_async(self.func)
         self.context: contextvars.Context | None = contextvars.copy_context()
+        self.loop = loop
         self.new_job = new_job
-        self.running: asyncio.Task[None] | asyncio.TimerHandle | None = None
-        self.handling = False
-        self.stop_reason: str | None = None
-        self.follower: RequestTask[Any] | None = None
-        self.slots: Any = None
-        self.spilled = False
+        self.leaves = new_job is not None and self.options.durable is not False
+        """Whether it becomes a job, and does not run here."""
         self._runner = runner
         self._ended: list[Callable[[], None]] = []
 
     def __repr__(self) -> str:
         """Show what a log line needs, and none of the arguments."""
         return f"<RequestTask {self.id} {self.name} {self.status}>"
+
+    @cached_property
+    def id(self) -> str:
+        """A UUIDv7, made when somebody asks for it: nobody does for most tasks."""
+        return self._runner.named(self, id_of(self._stamp))
+
+    @property
+    def created_at(self) -> int:
+        """When it was scheduled."""
+        return self._stamp >> 12
 
     async def __call__(self) -> T:
         """Run the function once more, here and now; meant for `on_error`, where it recovers.
@@ -123,18 +113,15 @@ class RequestTask(Generic[T]):
 
     @property
     def key(self) -> str | None:
-        """What no other unfinished task of the process has; what becomes a job has it there."""
+        """What no other unfinished task has; one that becomes a job has it there."""
         return None if self.leaves else self.options.key
 
     @property
     def job_id(self) -> str | None:
         """The id of the job that it becomes, or has become."""
+        if self.job is not None:  # its key may have led to an older one
+            return self.job.id
         return self.new_job.id if self.new_job is not None and self.leaves else None
-
-    @property
-    def leaves(self) -> bool:
-        """Whether it becomes a job and does not run here."""
-        return self.new_job is not None and (self.spilled or self.options.durable is not False)
 
     async def wait(self, timeout: float | None = None) -> RequestStatus:
         """Return its status once it has ended. What it did is in `result` and `error`.
@@ -157,8 +144,10 @@ class RequestTask(Generic[T]):
 
     def tell(self) -> None:
         """Make the calls that were asked for, each once."""
-        while self._ended:
-            self._ended.pop()()
+        # Two threads may be here at once.
+        with contextlib.suppress(IndexError):
+            while True:
+                self._ended.pop()()
 
 
 def _settle(loop: asyncio.AbstractEventLoop, ended: "asyncio.Future[None]") -> None:
@@ -177,6 +166,8 @@ def now() -> int:
 
 def path_of(func: Callable[..., Any]) -> str:
     """Return `module.qualname` of a function, whatever wraps it."""
+    if type(func) is FunctionType and not func.__dict__:  # as nearly all are
+        return f"{func.__module__}.{func.__qualname__}"
     if isinstance(func, QueueTask):
         return func.name
     func = inspect.unwrap(func)
@@ -188,6 +179,8 @@ def path_of(func: Callable[..., Any]) -> str:
 
 def is_async(func: Callable[..., Any]) -> bool:
     """Return whether calling it gives a coroutine, as far as can be seen from outside."""
+    if type(func) is FunctionType and not func.__dict__:
+        return bool(func.__code__.co_flags & inspect.CO_COROUTINE)
     if isinstance(func, QueueTask):
         return func.executor == "async"
     while isinstance(func, functools.partial):

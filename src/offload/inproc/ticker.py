@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from offload.core.errors import ConfigurationError, ScheduleNotFound, TaskRefused
+from offload.core.errors import ConfigurationError, OffloadError, ScheduleNotFound, TaskRefused
 from offload.core.instants import moment
 from offload.core.request import Overlap
 from offload.cron import Every, Trigger, describe
@@ -70,9 +70,11 @@ class LocalSchedule:
 
     def arguments(self, tick: int) -> dict[str, datetime]:
         """Return what its function is called with: `scheduled_at`, if it asks for that."""
-        if "scheduled_at" in inspect.signature(self.func).parameters:
-            return {"scheduled_at": moment(tick, self._zone)}
-        return {}
+        try:
+            asks = "scheduled_at" in inspect.signature(self.func).parameters
+        except ValueError:  # a function of C may have none
+            asks = False
+        return {"scheduled_at": moment(tick, self._zone)} if asks else {}
 
 
 class Ticker:
@@ -192,7 +194,7 @@ class Ticker:
                 continue
             if instant >= entry.next_at:
                 tick, entry.next_at = _newest(entry.trigger, entry.next_at, instant)
-                if entry.leading is None or entry.leading.leads:
+                if entry.leading is None or entry.leading.fires(tick):
                     self._fire(entry, tick)
             wakes.append(entry.next_at)
         return max(0.0, (min(wakes) - self._clock()) / 1000)
@@ -225,8 +227,10 @@ class Ticker:
         else:
             try:
                 self._run(entry, tick)
-            except TaskRefused as error:
+            except OffloadError as error:
                 log.warning("schedule %s: this tick does not run: %s", entry.name, error)
+            except Exception:
+                log.exception("schedule %s: this tick does not run", entry.name)
 
     def _run(self, entry: LocalSchedule, tick: int) -> RequestTask[Any]:
         task = self._taker.take(Call(entry.func, (), entry.arguments(tick), entry.options))
@@ -251,7 +255,7 @@ class Ticker:
                 f"schedule {name!r}: scope='cluster' needs a store that all processes share: "
                 "add_tasks(app, queue=queue)"
             )
-        return Leading(self.locks, name)
+        return Leading(self.locks, name, self._clock)
 
 
 def _newest(trigger: Trigger, tick: int, instant: int) -> tuple[int, int]:

@@ -1,5 +1,6 @@
 """A span for each run of a request task, where OpenTelemetry is set up."""
 
+import asyncio
 import contextlib
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
@@ -41,8 +42,9 @@ def _span(task: RequestTask[Any]) -> Iterator[None]:
     with tracer.start_as_current_span(task.name, attributes=attributes, **above) as span:
         try:
             yield
-        except BaseException:
-            span.set_attribute("offload.task.outcome", "failed")
+        except BaseException as error:
+            stopped = isinstance(error, asyncio.CancelledError)
+            span.set_attribute("offload.task.outcome", "cancelled" if stopped else "failed")
             raise
         span.set_attribute("offload.task.outcome", "succeeded")
 

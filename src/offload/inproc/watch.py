@@ -1,44 +1,59 @@
-"""Tells of coroutines that hold up the event loop."""
+"""Tells of coroutines that hold up the event loop, and of those that never begin."""
 
 import time
 from collections.abc import Callable, Coroutine, Generator
-from typing import Any, Generic, TypeVar, cast
-
-T = TypeVar("T")
+from typing import Any
 
 
-class Watched(Generic[T]):
-    """An awaitable that does what a coroutine does, and times each of its steps.
+class Watched(Coroutine[Any, Any, None]):
+    """What an asyncio task runs: the work, with each of its steps timed.
 
     A step is what runs from one real suspension to the next: the whole loop waits for it.
     """
 
     def __init__(
-        self, coroutine: Coroutine[Any, Any, T], limit: float, tell: Callable[[float], None]
+        self,
+        work: Coroutine[Any, Any, None],
+        limit: float,
+        slow: Callable[[float], None],
+        unbegun: Callable[[], None],
     ) -> None:
-        """Tell of each step that takes longer than `limit` seconds."""
-        self._coroutine = coroutine
-        self._limit = limit
-        self._tell = tell
+        """Call `slow` with the seconds of a step that takes longer than `limit`.
 
-    def __await__(self) -> Generator[Any, Any, T]:
-        """Pass on what the coroutine yields, and what is thrown into it."""
-        thrown: BaseException | None = None
-        while True:
-            began = time.perf_counter()
-            try:
-                if thrown is None:
-                    yielded = self._coroutine.send(None)
-                else:
-                    yielded = self._coroutine.throw(thrown)
-            except StopIteration as end:
-                return cast("T", end.value)
-            finally:
-                took = time.perf_counter() - began
-                if took > self._limit:
-                    self._tell(took)
-            try:
-                yield yielded
-                thrown = None
-            except BaseException as error:  # noqa: BLE001 - the loop's, for the coroutine
-                thrown = error
+        `unbegun` is called if the work is cancelled before its first step: it cannot notice.
+        """
+        self._work = work
+        self._limit = limit
+        self._slow = slow
+        self._unbegun: Callable[[], None] | None = unbegun
+
+    def send(self, value: Any) -> Any:
+        """Take a step."""
+        self._unbegun = None
+        began = time.perf_counter()
+        try:
+            return self._work.send(value)
+        finally:
+            self._tell(time.perf_counter() - began)
+
+    def throw(self, *error: Any) -> Any:
+        """Take a step that begins with an error."""
+        if self._unbegun is not None:
+            self._unbegun()
+        began = time.perf_counter()
+        try:
+            return self._work.throw(*error)
+        finally:
+            self._tell(time.perf_counter() - began)
+
+    def close(self) -> None:
+        """End the work where it stands."""
+        self._work.close()
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        """Do what awaiting the work itself would."""
+        return self._work.__await__()
+
+    def _tell(self, seconds: float) -> None:
+        if seconds > self._limit:
+            self._slow(seconds)
