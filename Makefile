@@ -19,7 +19,7 @@ PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check --no-input
 # What `make bench` compares with stays apart from what the project runs with.
 PEERS := .venv-peers
 PROJECTS := pyproject.toml services/imaging/pyproject.toml
-TYPED := src services/imaging/src tests services/imaging/tests bench
+TYPED := src services/imaging/src tests services/imaging/tests bench examples
 
 .PHONY: help
 help: ## list these targets
@@ -91,7 +91,7 @@ lock: $(VENV)/.dev-ready ## pin requirements/*.in again (UPGRADE=--upgrade for n
 .PHONY: clean
 clean: ## remove all that make and the tools made, .venv included
 	rm -rf $(VENV) $(PEERS) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
-	find src services tests bench -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
+	find src services tests bench examples -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
 
 # ------------------------------------------------------------------------------- set-up
 

@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.markdown import Markdown
 from rich.progress import Progress
 
-from bench import beside, crowded, library, raw_sqlite
+from bench import beside, crowded, library, raw_sqlite, requests
 
 BEGIN, END = "<!-- figures -->", "<!-- end of figures -->"
 
@@ -106,7 +106,7 @@ def markdown(figures: Figures) -> str:
         parts = value if isinstance(value, dict) else {"": value}
         text = " · ".join(f"{key} {each:.3g}".strip() for key, each in parts.items())
         lines.append(f"| {name} | {text} |")
-    return "\n".join(lines)
+    return "\n".join([*lines, "", requests.markdown(figures["requests"])])
 
 
 def into_readme(figures: Figures) -> None:
@@ -127,6 +127,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5, help="rounds of each pair (default 5)")
     parser.add_argument("--samples", type=int, default=300, help="latencies (default 300)")
+    parser.add_argument("--asks", type=int, default=15, help="rounds of requests (default 15)")
     parser.add_argument("--rows", type=int, default=1_000_000, help="rows of the crowded store")
     parser.add_argument("--out", type=Path, help="a JSON file for the figures")
     parser.add_argument("--readme", action="store_true", help="put them into bench/README.md")
@@ -139,6 +140,7 @@ def main() -> None:
         figures["peers"] = peers(options.rounds, progress)
         figures["latency"] = waiting(options.samples, progress)
         figures["crowded"] = in_folder_figures(options.rows, progress)
+        figures["requests"] = asked(options.asks, progress)
     console.print(Markdown(markdown(figures)))
     if options.readme:
         into_readme(figures)
@@ -155,6 +157,14 @@ def in_folder_figures(rows: int, progress: Progress) -> Figures:
         figures = crowded.figures(Path(folder), rows)
     progress.remove_task(task)
     return figures
+
+
+def asked(rounds: int, progress: Progress) -> Figures:
+    """Measure what scheduling a request task costs, beside the peers."""
+    task = progress.add_task("requests that schedule a task", total=None)
+    found = requests.figures(rounds)
+    progress.remove_task(task)
+    return found
 
 
 if __name__ == "__main__":

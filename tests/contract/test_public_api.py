@@ -18,8 +18,11 @@ PUBLIC = {
         current_job group
     """,
     "offload.fastapi": """
-        CancelResponse DeadLetterResponse JobErrorResponse JobResponse JobResultResponse
-        QueueRouter RetryResponse StatsResponse job_events lifespan
+        BackgroundTasks CancelResponse DeadLetterResponse DuplicateTask JobErrorResponse
+        JobResponse JobResultResponse LocalScheduleResponse QueueRouter RequestTask RequestTasks
+        RetryPolicy RetryResponse StatsResponse Task TaskDetailResponse TaskErrorHandler
+        TaskLimitReached TaskManager TaskRefused TaskResponse TaskStatsResponse Tasks TasksClosed
+        TasksRouter add_tasks get_tasks job_events lifespan
     """,
     "offload.testing": """
         Harness ManualClock

@@ -7,11 +7,12 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from queue import SimpleQueue
-from typing import Any
+from typing import Any, Literal
 
 import httpx
 import uvicorn
 from fastapi import FastAPI
+from starlette.types import ASGIApp
 
 from offload import JobHandle, Queue, Task, current_job
 from offload.fastapi import QueueRouter, lifespan
@@ -20,14 +21,14 @@ Command = int | None | Exception
 
 
 @contextlib.contextmanager
-def served(app: FastAPI) -> Iterator[str]:
+def served(app: ASGIApp, *, ws: Literal["none", "websockets-sansio"] = "none") -> Iterator[str]:
     """Serve `app` and yield the server's address.
 
     The socket listens before the server runs, so a client that comes early waits in its
     backlog: nobody has to ask whether the server is up.
     """
     listening = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(app, log_config=None, lifespan="on", ws="none", access_log=False)
+    config = uvicorn.Config(app, log_config=None, lifespan="on", ws=ws, access_log=False)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
     thread.start()

@@ -1,8 +1,9 @@
-"""Reads the two texts that say what this project must do, and what is said to show it.
+"""Reads the texts that say what this project must do, and what is said to show it.
 
 A seed is a web page that was saved as text: headings have lost their marks, code its fences and,
 in 001, its indentation. So `promises.toml` names every block of code, by its first and its last
-line, and every heading that does not end with the page's own mark, "¶". All else is a promise.
+line or lines, and every heading, in prose or as a comment, that does not end with the page's own
+mark, "¶". All else is a promise.
 """
 
 import ast
@@ -15,7 +16,7 @@ from typing import Any
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
-SEEDS = ("000", "001")
+SEEDS = ("000", "001", "002", "004")
 
 SENTENCE = re.compile(r"(?<=[.:]) (?=[A-Z`])")
 COMMENT = re.compile(r'^\s*(#.*|"""(?!$).*)$|\s(#\s.*)$')
@@ -33,7 +34,8 @@ class Code:
     end: int
     """The line after its last one."""
     file: str | None
-    """Where it stands with only its import lines changed; None for what is not Python."""
+    """Where it stands with only its import lines changed; None for what tests cut out of the page
+    themselves, and for what does not run here as it is."""
     tests: tuple[str, ...]
 
     @property
@@ -77,10 +79,20 @@ def codes(seed: str) -> list[Code]:
     found: list[Code] = []
     for each in table()["code"]:
         if each["seed"] == seed:
-            start = lines.index(each["first"], found[-1].end if found else 0)
-            end = lines.index(each["last"], start) + 1
+            start, _ = _find(each["first"], lines, found[-1].end if found else 0)
+            _, end = _find(each["last"], lines, start)
             found.append(Code(seed, start, end, each.get("file"), _tests(each)))
     return found
+
+
+def _find(wanted: str, lines: list[str], start: int) -> tuple[int, int]:
+    """Return where some lines stand, and the place after them."""
+    wanted = wanted.strip("\n")
+    size = wanted.count("\n") + 1
+    for place in range(start, len(lines) - size + 1):
+        if "\n".join(lines[place : place + size]) == wanted:
+            return place, place + size
+    raise ValueError(f"{wanted!r} is not in the seed after line {start}")
 
 
 def said(seed: str) -> Iterator[tuple[int, int, str]]:
@@ -95,7 +107,7 @@ def said(seed: str) -> Iterator[tuple[int, int, str]]:
     for number, line in enumerate(text_of(seed).splitlines(keepends=True)):
         bare = line.rstrip("\n")
         if number in code:
-            pieces = _comments(bare)
+            pieces = [words for words in _comments(bare) if words not in headings]
         elif bare.endswith("¶") or bare in headings or ORNAMENT.fullmatch(bare):
             pieces = []
         else:

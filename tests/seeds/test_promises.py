@@ -1,4 +1,4 @@
-"""Every sentence of the two seeds is kept, or it is said why not."""
+"""Every sentence of the seeds is kept, or it is said why not."""
 
 import pytest
 

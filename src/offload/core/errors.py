@@ -24,6 +24,10 @@
     + JobNotEnded              it is still pending or running
   x LockLost                   a lock could not be extended in time; others may hold it
   x NoCurrentJob               `current_job` was used outside a task
+  x TaskRefused                a request task was not taken
+    + TaskLimitReached         there is no room for it now
+    + TasksClosed              this process is shutting down
+    + DuplicateTask            an unfinished one has its key
   x Abort, Retry, Snooze       raised *by* a task to say how its attempt ends
   x LeaseLost, JobTimeout, CancelRequested, LimitExceeded   raised *into* a task
 
@@ -139,6 +143,36 @@ class LockLost(OffloadError):
 
 class NoCurrentJob(OffloadError, RuntimeError):
     """`current_job` was used outside a running task."""
+
+
+class TaskRefused(OffloadError):
+    """A request task was not taken, and will not run."""
+
+
+class TaskLimitReached(TaskRefused):
+    """There is no room for another request task: `retry_after` is when to try again, in seconds."""
+
+    def __init__(self, limit: int, retry_after: float) -> None:
+        """Name the limit."""
+        super().__init__(
+            f"max_pending={limit} request tasks are waiting already: try again later, "
+            "raise the limit, or pass a queue task, which waits in its queue"
+        )
+        self.retry_after = retry_after
+
+
+class TasksClosed(TaskRefused):
+    """This process is shutting down and takes no more request tasks; queue tasks it still does."""
+
+
+class DuplicateTask(TaskRefused, ValueError):
+    """An unfinished request task has this key: `task_id` is its id."""
+
+    def __init__(self, key: str, task_id: str) -> None:
+        """Name the key and its holder."""
+        super().__init__(f"{key!r} is running already: it is request task {task_id}")
+        self.key = key
+        self.task_id = task_id
 
 
 class Abort(OffloadError):

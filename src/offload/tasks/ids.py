@@ -18,10 +18,15 @@ def new_id() -> str:
 
 
 def new_ids(count: int) -> list[str]:
-    """Return ids that sort one after the other, and after every earlier one of this process.
+    """Return ids that sort one after the other, and after every earlier one of this process."""
+    return _uuids7(new_stamps(count), os.urandom(8 * count).hex())
 
-    The 12 bits after the timestamp are its fraction, as in RFC 9562 §6.2 method 3; a clock that
-    stands still or goes back counts on from the last id.
+
+def new_stamps(count: int = 1) -> int:
+    """Return the first of as many stamps, each of which sorts like an id of this moment.
+
+    The 12 bits after the milliseconds are their fraction, as in RFC 9562 §6.2 method 3; a clock
+    that stands still or goes back counts on from the last stamp.
     """
     global _last  # noqa: PLW0603 - order within a process is a property of the process
     with _lock:
@@ -29,7 +34,12 @@ def new_ids(count: int) -> list[str]:
         stamp = (nanoseconds // 1_000_000 << 12) | (nanoseconds % 1_000_000 * 4096 // 1_000_000)
         first = max(stamp, _last + 1)
         _last = first + count - 1
-    return _uuids7(first, os.urandom(8 * count).hex())
+    return first
+
+
+def id_of(stamp: int) -> str:
+    """Return an id for a stamp, another one each time; it sorts by the stamp."""
+    return _uuids7(stamp, os.urandom(8).hex())[0]
 
 
 def tick_id(schedule: str, tick: int) -> str:

@@ -1,0 +1,1 @@
+"""Ten small programs that show request tasks and jobs at work; README.md tells of each."""
