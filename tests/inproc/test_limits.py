@@ -1,6 +1,7 @@
 """How many request tasks run and wait, and what happens to the next one."""
 
 import asyncio
+import contextlib
 import gc
 import threading
 import weakref
@@ -18,6 +19,7 @@ from offload.inproc.call import Call
 from offload.inproc.exchange import Exchange
 from offload.inproc.options import RunnerOptions
 from offload.inproc.runner import RunnerStats
+from offload.inproc.task import RequestTask
 from tests.inproc.waiting import until
 
 
@@ -203,6 +205,22 @@ def test_l3_tasks_of_a_loop_that_is_closed_keep_no_slot(small: AppTasks) -> None
     assert asyncio.run(later()) == "succeeded"
 
 
+async def test_l3_a_waiting_task_of_a_closed_loop_gives_its_turn_to_the_next() -> None:
+    tasks, go = AppTasks(RunnerOptions(max_concurrency=1)), asyncio.Event()
+
+    async def begin() -> Exchange:
+        exchange = Exchange(tasks)
+        exchange.use()
+        return exchange
+
+    elsewhere = await asyncio.to_thread(lambda: asyncio.run(begin()))
+    first, dead, last = tasks.schedule(go.wait), elsewhere.take(Call(works)), tasks.schedule(works)
+    assert dead.status == "pending"
+    go.set()
+    assert await last.wait(10) == "succeeded"
+    assert (first.status, dead.status) == ("succeeded", "cancelled")
+
+
 async def test_l3_finished_tasks_hold_no_arguments(tasks: AppTasks) -> None:
     class Large:
         pass
@@ -248,6 +266,27 @@ async def test_l3_an_attempt_that_is_cancelled_after_a_thread_was_left_frees_its
     both = threading.Barrier(2)
     waiting = [tasks.schedule(both.wait, 30) for _ in range(2)]
     assert [await each.wait(30) for each in waiting] == ["succeeded"] * 2
+
+
+async def test_l3_a_thread_of_a_handlers_own_try_gives_back_no_slot_twice(
+    small: AppTasks,
+) -> None:
+    go, hold = threading.Event(), threading.Event()
+
+    async def again(task: RequestTask[Any], _error: Exception) -> None:
+        with contextlib.suppress(TimeoutError):
+            await task()
+
+    task = small.task(timeout=0.01, on_error=again).schedule(go.wait)
+    assert await task.wait(30) == "failed"
+    assert task.attempt == 2
+    go.set()
+    await until(lambda: not small.runner.left())
+    both = [small.schedule(hold.wait) for _ in range(2)]
+    await asyncio.sleep(0)
+    assert [each.status for each in both] == ["running", "pending"]
+    hold.set()
+    assert [await each.wait(30) for each in both] == ["succeeded"] * 2
 
 
 async def test_l3_threads_that_schedule_at_the_same_time_lose_nothing(tasks: AppTasks) -> None:

@@ -166,10 +166,13 @@ class Attempts:
 
     def _tell(self, task: RequestTask[Any], error: BaseException) -> None:
         seconds = (now() - (task.started_at or now())) / 1000
-        what, said = "%s failed in attempt %d after %.3f s", [_words(task), task.attempt, seconds]
+        failed = "%s failed in attempt %d after %.3f s"
+        said = (_words(task), task.attempt, seconds)
         if self._log_args:
-            what, said = what + ", called with %r %r", [*said, task.args, task.kwargs]
-        log.error(what, *said, exc_info=error)
+            called = f"{failed}, called with %r %r"
+            log.error(called, *said, task.args, task.kwargs, exc_info=error)
+        else:
+            log.error(failed, *said, exc_info=error)
 
 
 def _was_stopped(task: RequestTask[Any], error: BaseException) -> bool:

@@ -282,6 +282,7 @@ async def test_a_session_that_lives_longer_keeps_nothing_of_a_request(
     await asyncio.sleep(0)
     gc.collect()
     assert [ref() for ref in seen] == [None] * 3
+    assert list(session.dispatch.after_commit) == []
     assert drive.events.count("task") == 3
     assert "never" not in drive.events
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import pytest
 from fastapi import Depends, FastAPI, HTTPException, WebSocket
-from fastapi.responses import StreamingResponse
+from fastapi.responses import JSONResponse, StreamingResponse
 from starlette.background import BackgroundTask
 
 from offload.fastapi import RequestTasks, Tasks, add_tasks, get_tasks
@@ -167,6 +167,24 @@ async def test_t3_an_error_of_a_wait_goes_to_its_handler(app: FastAPI, drive: Dr
 
     answer = await drive.get()
     assert (answer.status, answer.body) == (410, b"gone")
+
+
+async def test_t3_the_handler_of_all_errors_answers_and_the_server_hears_of_it(
+    app: FastAPI, drive: Drive
+) -> None:
+    @app.exception_handler(Exception)
+    def say(_request: object, error: Exception) -> Any:
+        return JSONResponse({"sorry": str(error)}, status_code=500)
+
+    async def reserve() -> None:
+        raise ValueError("sold out")
+
+    @app.get("/")
+    async def endpoint(tasks: Tasks) -> None:
+        tasks.after_route.task(wait=True).schedule(reserve)
+
+    assert (await drive.get()).json() == {"sorry": "sold out"}
+    assert "server saw ValueError" in drive.events
 
 
 async def test_t3_open_dependencies_see_that_the_response_failed(
