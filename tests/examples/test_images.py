@@ -8,17 +8,19 @@ from PIL import Image
 
 from tests.examples.conftest import Example, Site
 
+PHOTO = Path(__file__).parents[2] / "services/imaging/src/imaging/samples/dandelions.jpg"
 GPS = 0x8825
 ORIENTATION = 0x0112
 
 
 def photo() -> bytes:
-    image = Image.radial_gradient("L").resize((1200, 800)).convert("RGB")
+    """Return a photo as a telephone makes it: lying on its side, and with the place."""
     exif = Image.Exif()
     exif[ORIENTATION] = 6
     exif.get_ifd(GPS)[1] = "N"
     out = io.BytesIO()
-    image.save(out, "JPEG", exif=exif)
+    with Image.open(PHOTO) as image:
+        image.save(out, "JPEG", exif=exif)
     return out.getvalue()
 
 
@@ -54,10 +56,10 @@ def test_versions_are_upright_small_and_without_metadata(example: Example, folde
     with example("images") as site:
         full, thumb = site.module.make_versions(folder)
     with Image.open(full) as image:
-        assert image.size == (800, 1200)
+        assert image.size == (1125, 2000)
         assert dict(image.getexif()) == {}
     with Image.open(thumb) as image:
-        assert image.size == (200, 300)
+        assert image.size == (169, 300)
 
 
 def test_what_is_no_photo_fails_and_leaves_nothing(example: Example, folder: Path) -> None:

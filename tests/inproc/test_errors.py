@@ -362,3 +362,17 @@ async def test_all_is_written_in_one_log(tasks: AppTasks, caplog: pytest.LogCapt
     [record] = caplog.records
     assert (record.name, record.levelno) == ("offload.inproc", logging.ERROR)
     assert record.exc_info is not None
+
+
+async def test_e1_an_error_that_cannot_be_shown_is_retried_and_handled_like_others(
+    tasks: AppTasks,
+) -> None:
+    class Shy(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError("no words")
+
+    handled: list[int] = []
+    scheduler = tasks.task(retry=AT_ONCE, on_error=lambda *_: handled.append(1))
+    task = scheduler.schedule(raiser(Shy()))
+    assert await task.wait(10) == "failed"
+    assert (task.attempt, handled) == (4, [1])

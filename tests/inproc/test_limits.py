@@ -11,11 +11,14 @@ import pytest
 
 from offload import ConfigurationError
 from offload.core.errors import DuplicateTask, TaskLimitReached
+from offload.core.request import Mode
+from offload.core.retry import RetryPolicy
 from offload.inproc.app import AppTasks
 from offload.inproc.call import Call
 from offload.inproc.exchange import Exchange
 from offload.inproc.options import RunnerOptions
 from offload.inproc.runner import RunnerStats
+from tests.inproc.waiting import until
 
 
 async def works() -> None: ...
@@ -77,31 +80,46 @@ async def test_l2_the_next_one_is_refused(small: AppTasks) -> None:
     assert await small.schedule(works).wait(10) == "succeeded"
 
 
-async def test_l2_with_wait_requests_enter_while_there_is_room() -> None:
+def crowded() -> AppTasks:
+    """Return tasks that let two requests in, while nothing runs."""
     limits = RunnerOptions(max_concurrency=1, max_threads=1, max_pending=0, overflow="wait")
-    tasks, go = AppTasks(limits), asyncio.Event()
-    first, second, third = (Exchange(tasks) for _ in range(3))
-    for exchange in (first, second, third):
-        assert exchange.use()
-    await first.enter()
-    await second.enter()
-    waiting = asyncio.ensure_future(third.enter())
+    return AppTasks(limits)
+
+
+async def entered(tasks: AppTasks) -> Exchange:
+    exchange = Exchange(tasks)
+    assert exchange.use()
+    await exchange.enter()
+    return exchange
+
+
+async def test_l2_with_wait_requests_enter_while_there_is_room() -> None:
+    tasks = crowded()
+    first, second = await entered(tasks), await entered(tasks)
+    waiting = asyncio.ensure_future(entered(tasks))
     await asyncio.sleep(0)
     assert not waiting.done()
     first.ended(None)
-    await asyncio.wait_for(waiting, 10)
-    go.set()
+    (await asyncio.wait_for(waiting, 10)).ended(None)
     second.ended(None)
-    third.ended(None)
+
+
+async def test_l2_with_wait_a_task_that_ends_makes_room() -> None:
+    tasks, go = crowded(), asyncio.Event()
+    first = await entered(tasks)
+    task = first.take(Call(go.wait))
+    waiting = asyncio.ensure_future(entered(tasks))
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    go.set()
+    await task.wait(10)
+    (await asyncio.wait_for(waiting, 10)).ended(None)
 
 
 async def test_l2_with_wait_a_request_that_gives_up_leaves_its_place_to_the_next() -> None:
-    limits = RunnerOptions(max_concurrency=1, max_threads=1, max_pending=0, overflow="wait")
-    tasks = AppTasks(limits)
-    inside = [Exchange(tasks), Exchange(tasks)]
-    for exchange in inside:
-        await exchange.enter()
-    early, late, last = (asyncio.ensure_future(Exchange(tasks).enter()) for _ in range(3))
+    tasks = crowded()
+    inside = [await entered(tasks), await entered(tasks)]
+    early, late, last = (asyncio.ensure_future(entered(tasks)) for _ in range(3))
     await asyncio.sleep(0)
     early.cancel()  # while it waits
     inside[0].ended(None)
@@ -110,7 +128,7 @@ async def test_l2_with_wait_a_request_that_gives_up_leaves_its_place_to_the_next
     await asyncio.wait_for(last, 10)
     assert early.cancelled()
     assert late.cancelled()
-    await asyncio.wait_for(Exchange(tasks).enter(), 10)
+    await asyncio.wait_for(entered(tasks), 10)
 
 
 async def test_l2_what_cannot_spill_is_refused() -> None:
@@ -121,10 +139,6 @@ async def test_l2_what_cannot_spill_is_refused() -> None:
         tasks.schedule(works)
     go.set()
     await running.wait(10)
-
-
-def cancelling(tasks: AppTasks, task: Any) -> None:
-    tasks.cancel(task.id)
 
 
 ENDS: list[tuple[Callable[..., Any], str]] = [
@@ -220,3 +234,40 @@ async def test_l3_finished_tasks_hold_no_arguments(tasks: AppTasks) -> None:
 def test_l1_l2_wrong_limits_are_refused(limit: Any) -> None:
     with pytest.raises(ConfigurationError, match=next(iter(limit))):
         RunnerOptions(**limit)
+
+
+async def test_l3_an_attempt_that_is_cancelled_after_a_thread_was_left_frees_its_slot() -> None:
+    tasks, go = AppTasks(RunnerOptions(max_threads=2)), threading.Event()
+    policy = RetryPolicy(max_retries=1, delays=(3600,))
+    task = tasks.task(timeout=0.01, retry=policy).schedule(go.wait)
+    await until(lambda: task.status == "retrying")
+    tasks.runner.ready(task)  # its time has come, and it has not begun
+    assert tasks.cancel(task.id)
+    go.set()
+    await until(lambda: not tasks.runner.left())
+    both = threading.Barrier(2)
+    waiting = [tasks.schedule(both.wait, 30) for _ in range(2)]
+    assert [await each.wait(30) for each in waiting] == ["succeeded"] * 2
+
+
+async def test_l3_threads_that_schedule_at_the_same_time_lose_nothing(tasks: AppTasks) -> None:
+    exchange, number, together = Exchange(tasks), 200, threading.Barrier(5)
+    exchange.use()
+    ran: list[int] = []
+
+    def schedule() -> None:
+        together.wait(30)
+        for _ in range(number):
+            exchange.take(Call(ran.append, (1,), mode=Mode.AFTER_RESPONSE))
+            exchange.take_in_order(Call(ran.append, (1,), mode=Mode.AFTER_RESPONSE))
+
+    threads = [threading.Thread(target=schedule) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    together.wait(30)
+    exchange.route_ended(200)
+    exchange.ended(None)
+    for thread in threads:
+        await asyncio.to_thread(thread.join)
+    await tasks.runner.idle(30)
+    assert len(ran) == 4 * number * 2

@@ -3,6 +3,7 @@
 Nothing shows a task's arguments: they may be secrets, and are let go when it ends.
 """
 
+from traceback import format_exception_only
 from typing import Any, Self
 
 from pydantic import BaseModel, Field
@@ -105,7 +106,7 @@ def _shown(task: RequestTask[Any]) -> dict[str, Any]:
         "created_at": task.created_at,
         "started_at": task.started_at,
         "finished_at": task.finished_at,
-        "error": None if error is None else f"{type(error).__name__}: {error}",
+        "error": None if error is None else "".join(format_exception_only(error)).strip(),
         "reason": task.reason,
         "recovered": task.recovered,
         "job_id": task.job_id,

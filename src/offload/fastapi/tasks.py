@@ -1,6 +1,6 @@
 """`add_tasks`, and what endpoints, dependencies and programs schedule request tasks with."""
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Annotated, Any, ParamSpec, Unpack
 
 from fastapi import Depends
@@ -10,7 +10,7 @@ from starlette.requests import HTTPConnection
 
 from offload.core.errors import ConfigurationError, OffloadError
 from offload.core.request import Mode, RequestStatus
-from offload.fastapi.middleware import KEY, HttpExchange, TasksMiddleware
+from offload.fastapi.middleware import KEY, LEFT, HttpExchange, TasksMiddleware
 from offload.inproc.app import AppTasks
 from offload.inproc.call import Call
 from offload.inproc.options import RunnerLimits, RunnerOptions, check_known
@@ -151,8 +151,34 @@ async def _request_tasks(connection: HTTPConnection) -> RequestTasks:
 Tasks = Annotated[RequestTasks, Depends(_request_tasks)]
 """Schedules tasks of this request: `async def endpoint(tasks: Tasks)`; for dependencies, too."""
 
-BackgroundTasks = Tasks
-"""In place of FastAPI's own: `background.add_task(…)`, with the import line changed."""
+
+async def _background_tasks(connection: HTTPConnection) -> AsyncIterator[RequestTasks]:
+    exchange: HttpExchange | None = connection.scope.get(KEY)
+    if exchange is not None:
+        yield await _request_tasks(connection)
+        return
+    # Without add_tasks: this dependency is closed when the response is sent, so it can run them
+    # itself, as FastAPI would.
+    state = connection.app.state
+    state.offload_background = tasks = getattr(state, "offload_background", None) or AppTasks()
+    exchange = HttpExchange(tasks)
+    exchange.use()
+    error: BaseException | None = None
+    try:
+        yield RequestTasks(exchange)
+    except BaseException as raised:
+        error = None if isinstance(raised, LEFT) else raised
+        raise
+    finally:
+        if exchange.ended(error):
+            await exchange.done()
+
+
+BackgroundTasks = Annotated[RequestTasks, Depends(_background_tasks)]
+"""In place of FastAPI's own, with the import line changed: `background.add_task(…)`.
+
+It needs no `add_tasks(app)`; with it, tasks are drained at a shutdown, and limits hold.
+"""
 
 
 def _tasks_of(app: Starlette) -> AppTasks | None:

@@ -1,8 +1,10 @@
 """The request tasks of one request: which wait for what, and what its outcome makes of them."""
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Callable, Sequence, Set as AbstractSet
+from collections import deque
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from typing import Any
 
@@ -47,11 +49,14 @@ class Exchange:
     """Whether a task has started."""
     _is_inside = False
     """Whether it has a place behind the gate."""
-    _waiting: Sequence[RequestTask[Any]] = ()
-    _in_order: Sequence[RequestTask[Any]] = ()
-    _held_by: Sequence[RequestTask[Any]] = ()
+    # A thread adds to these while the loop takes from them: each step of both is atomic, and
+    # who adds looks afterwards whether somebody still comes to take.
+    _after_route: deque[RequestTask[Any]]
+    _after_response: deque[RequestTask[Any]]
+    _in_order: deque[RequestTask[Any]]
+    _held_by: deque[RequestTask[Any]]
     """What the response has to wait for."""
-    _alive: AbstractSet[RequestTask[Any]] = frozenset()
+    _alive: dict[RequestTask[Any], None]
     """What has not ended, if nobody but the request will wait for it."""
 
     def __init__(self, app: AppTasks) -> None:
@@ -76,7 +81,7 @@ class Exchange:
 
     def take_in_order(self, call: Call) -> RequestTask[Any]:
         """Take a task that runs after the response, and after those that came so before it."""
-        return self.admit(call, self._start if self._is_over else self._append)
+        return self.admit(call, self._append)
 
     def admit(self, call: Call, place: Callable[[RequestTask[Any]], None]) -> RequestTask[Any]:
         """Take in a task and `place` it; one that has its key already is returned as it is."""
@@ -91,23 +96,26 @@ class Exchange:
     def _place(self, task: RequestTask[Any]) -> None:
         if task.mode is Mode.NOW:
             self._start(task)
-        elif not (self._route_is_over if task.mode is Mode.AFTER_ROUTE else self._is_over):
-            self._waiting = [*self._waiting, task]
-        else:
+            return
+        line = self._after_route if task.mode is Mode.AFTER_ROUTE else self._after_response
+        if self._is_past(task.mode):
             late = "request task %s %s came too late for %s and starts now"
             log.warning(late, task.id, task.name, task.mode)
-            if self._passes(task):
-                self._start(task)
+        line.append(task)
+        if self._is_past(task.mode):
+            self._fire(line)
+
+    def _is_past(self, mode: Mode) -> bool:
+        return self._route_is_over if mode is Mode.AFTER_ROUTE else self._is_over
 
     def _append(self, task: RequestTask[Any]) -> None:
-        self._in_order = [*self._in_order, task]
+        self._in_order.append(task)
+        if self._is_over:
+            self._fire(self._in_order)
 
     def _keep(self, task: RequestTask[Any]) -> None:
-        self._alive = self._alive | {task}
-        task.when_ended(lambda: self._let_go(task))
-
-    def _let_go(self, task: RequestTask[Any]) -> None:
-        self._alive = self._alive - {task}
+        self._alive[task] = None
+        task.when_ended(lambda: self._alive.pop(task, None))
 
     # --- how far it has come -------------------------------------------------------------
 
@@ -116,6 +124,8 @@ class Exchange:
         if self.used:
             return False
         self.used, self._loop = True, asyncio.get_running_loop()
+        self._after_route, self._after_response, self._in_order = deque(), deque(), deque()
+        self._held_by, self._alive = deque(), {}
         return self.app.runner.options.overflow is Overflow.WAIT
 
     async def enter(self) -> None:
@@ -132,8 +142,7 @@ class Exchange:
         """Start what waits for this, and say whether `begun` must be awaited."""
         self.status = status
         self._route_is_over = True
-        if self._waiting:
-            self._fire(Mode.AFTER_ROUTE)
+        self._fire(self._after_route)
         return self._has_begun
 
     async def begun(self) -> None:
@@ -144,7 +153,7 @@ class Exchange:
         """
         await asyncio.sleep(0)  # one step of the loop: each new task takes its first
         while self._held_by:
-            task, *self._held_by = self._held_by
+            task = self._held_by.popleft()
             if await task.wait() in FINE or not (task.options.wait or task.leaves):
                 continue
             error = task.error
@@ -164,12 +173,12 @@ class Exchange:
             if self._raised is None:
                 self._failed = type(error).__name__
         self._route_is_over = self._is_over = True
-        if self._waiting:
-            # What waits for the route still does so if there was no response.
-            self._fire(Mode.AFTER_ROUTE)
-            self._fire(Mode.AFTER_RESPONSE)
+        # What waits for the route still does so if there was no response.
+        self._fire(self._after_route)
+        self._fire(self._after_response)
         if self._in_order:
-            self.app.runner.follow(iter([task for task in self._in_order if self._passes(task)]))
+            line = [task for task in _taken(self._in_order) if self._passes(task)]
+            self.app.runner.follow(iter(line))
         if "commits" in self.__dict__:
             self.commits.end()
         if self._is_inside:
@@ -183,19 +192,18 @@ class Exchange:
 
     # --- inside --------------------------------------------------------------------------
 
-    def _fire(self, mode: Mode) -> None:
-        fired = [task for task in self._waiting if task.mode is mode]
-        self._waiting = [task for task in self._waiting if task.mode is not mode]
-        for task in fired:
-            if self._passes(task):
-                self._start(task)
+    def _fire(self, line: deque[RequestTask[Any]]) -> None:
+        if line:
+            for task in _taken(line):
+                if self._passes(task):
+                    self._start(task)
 
     def _start(self, task: RequestTask[Any]) -> None:
         if task.status.final:  # cancelled by who scheduled it: no response fails for that
             return
         self._has_begun = True
         if not self._is_over and _holds(task):
-            self._held_by = [*self._held_by, task]
+            self._held_by.append(task)
         self.app.runner.ready(task)
 
     def _passes(self, task: RequestTask[Any]) -> bool:
@@ -207,6 +215,13 @@ class Exchange:
         if reason is not None:
             self.app.runner.drop(task, reason)
         return reason is None
+
+
+def _taken(line: deque[RequestTask[Any]]) -> Iterator[RequestTask[Any]]:
+    """Take all from a line; another thread may do so at the same time."""
+    with contextlib.suppress(IndexError):
+        while True:
+            yield line.popleft()
 
 
 def _holds(task: RequestTask[Any]) -> bool:

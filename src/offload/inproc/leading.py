@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
@@ -35,10 +36,12 @@ class Locks(Protocol):
 class Leading:
     """Leads for as long as it holds the lock of a name, and waits for it otherwise."""
 
-    def __init__(self, locks: Locks, name: str) -> None:
-        """Lead nothing yet."""
+    def __init__(self, locks: Locks, name: str, clock: Callable[[], int]) -> None:
+        """Lead nothing yet; `clock` gives Unix milliseconds."""
         self._locks = locks
         self._name = name
+        self._clock = clock
+        self._since = 0
         self._held: HeldLock | None = None
         self._keeping: asyncio.Task[None] | None = None
 
@@ -46,6 +49,10 @@ class Leading:
     def leads(self) -> bool:
         """Whether this process is the one to act, and no other thinks so of itself."""
         return self._held is not None and not self._held.lost
+
+    def fires(self, tick: int) -> bool:
+        """Return whether a tick is this process's: one until it led was another's."""
+        return self.leads and tick > self._since
 
     def start(self) -> None:
         """Try to lead, on the running loop, until `stop`."""
@@ -63,7 +70,7 @@ class Leading:
         while True:
             try:
                 async with self._locks.alock(f"request-task:{self._name}", ttl=TTL) as held:
-                    self._held = held
+                    self._held, self._since = held, self._clock()
                     while self.leads:  # noqa: ASYNC110 - a lock that is lost tells nobody
                         await asyncio.sleep(TTL / 2)
             except (LockLost, StoreError) as error:

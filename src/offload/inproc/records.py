@@ -40,8 +40,10 @@ class Records:
     def end(self, task: RequestTask[Any]) -> None:
         """Note that a task has ended."""
         del self.unfinished[task]
-        if task.key is not None and self._keys.get(task.key) is task:
-            del self._keys[task.key]
+        # A task that leaves for its queue meanwhile has a `key` no more.
+        key = task.options.key
+        if key is not None and self._keys.get(key) is task:
+            del self._keys[key]
         self.counts[task.status] += 1
         self._ended.append(task)
         self._forget(task.finished_at)

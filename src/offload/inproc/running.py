@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import random
+import traceback
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
@@ -84,6 +85,7 @@ class Attempts:
         self._keeper.end(task, RequestStatus.CANCELLED, reason=_why(task))
 
     async def _attempt(self, task: RequestTask[Any]) -> None:
+        task.keeps_slot = False
         try:
             if not task.status.final and not task.leaves:  # cancelled since, or shut down
                 await self._run(task)
@@ -94,7 +96,6 @@ class Attempts:
     async def _run(self, task: RequestTask[Any]) -> None:
         task.status = RequestStatus.RUNNING
         task.started_at = task.started_at or now()
-        task.keeps_slot = False
         try:
             value = await self._caller.call(task)
         except KeyboardInterrupt as raised:
@@ -157,14 +158,18 @@ class Attempts:
         except OffloadError as error:
             log.error("%s was not enqueued: %s", _words(task), error)  # noqa: TRY400 - a line says it
             self._keeper.end(task, RequestStatus.FAILED, error=error)
+        except Exception as error:
+            log.exception("%s was not enqueued", _words(task))
+            self._keeper.end(task, RequestStatus.FAILED, error=error)
         else:
             self._keeper.end(task, status)
 
     def _tell(self, task: RequestTask[Any], error: BaseException) -> None:
         seconds = (now() - (task.started_at or now())) / 1000
-        called = f", called with {task.args!r} {task.kwargs!r}" if self._log_args else ""
-        what = "%s failed in attempt %d after %.3f s%s"
-        log.error(what, _words(task), task.attempt, seconds, called, exc_info=error)
+        what, said = "%s failed in attempt %d after %.3f s", (_words(task), task.attempt, seconds)
+        if self._log_args:
+            what, said = what + ", called with %r %r", (*said, task.args, task.kwargs)
+        log.error(what, *said, exc_info=error)
 
 
 def _was_stopped(task: RequestTask[Any], error: BaseException) -> bool:
@@ -195,4 +200,5 @@ def _words(task: RequestTask[Any]) -> str:
 
 
 def _short(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}"
+    # Whatever the error's own `__str__` does, this does not raise.
+    return "".join(traceback.format_exception_only(error)).strip()

@@ -194,7 +194,7 @@ class Ticker:
                 continue
             if instant >= entry.next_at:
                 tick, entry.next_at = _newest(entry.trigger, entry.next_at, instant)
-                if entry.leading is None or entry.leading.leads:
+                if entry.leading is None or entry.leading.fires(tick):
                     self._fire(entry, tick)
             wakes.append(entry.next_at)
         return max(0.0, (min(wakes) - self._clock()) / 1000)
@@ -255,7 +255,7 @@ class Ticker:
                 f"schedule {name!r}: scope='cluster' needs a store that all processes share: "
                 "add_tasks(app, queue=queue)"
             )
-        return Leading(self.locks, name)
+        return Leading(self.locks, name, self._clock)
 
 
 def _newest(trigger: Trigger, tick: int, instant: int) -> tuple[int, int]:

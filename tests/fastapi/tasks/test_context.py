@@ -8,11 +8,13 @@ from contextvars import ContextVar
 from typing import Any
 
 import pytest
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 from opentelemetry import trace
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from starlette.middleware.base import BaseHTTPMiddleware, RequestResponseEndpoint
+from starlette.responses import Response
 
 from offload import Queue
 from offload.core.retry import RetryPolicy
@@ -78,6 +80,25 @@ async def test_c1_each_attempt_and_the_handler_see_them(app: FastAPI, drive: Dri
 
     await drive.get()
     assert seen == ["ann", "ann", "changed by an attempt"]
+
+
+async def test_c1_what_a_middleware_has_set_is_seen(app: FastAPI, drive: Drive) -> None:
+    seen: list[str] = []
+
+    class Identify(BaseHTTPMiddleware):
+        async def dispatch(self, request: Request, call_next: RequestResponseEndpoint) -> Response:
+            USER.set("identified")
+            return await call_next(request)
+
+    app.add_middleware(Identify)
+
+    @app.get("/")
+    def endpoint(tasks: Tasks) -> None:
+        for scheduler in (tasks, tasks.after_route, tasks.after_response):
+            scheduler.schedule(lambda: seen.append(USER.get()))
+
+    await drive.get()
+    assert seen == ["identified"] * 3
 
 
 async def test_c2_what_a_task_sets_does_not_leak(app: FastAPI, drive: Drive) -> None:

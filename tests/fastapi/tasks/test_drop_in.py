@@ -42,6 +42,27 @@ async def test_b1_tasks_run_in_order_and_a_failure_stops_none(app: FastAPI, driv
     assert task.status == "succeeded"
 
 
+async def test_b1_the_import_line_alone_is_enough(drive: Drive) -> None:
+    drive.app = app = FastAPI()
+
+    async def fail() -> None:
+        raise ValueError
+
+    @app.get("/")
+    def endpoint(background: BackgroundTasks, *, fails: bool = False) -> JSONResponse:
+        background.add_task(fail)
+        background.add_task(drive.noting("1"))
+        if fails:
+            raise HTTPException(404)
+        return JSONResponse({}, background=BackgroundTask(drive.noting("own")))
+
+    await drive.get()
+    assert drive.events == ["start 200", "sent", "own", "1", "end"]
+    drive.events.clear()
+    await drive.get("/?fails=true")
+    assert drive.events == ["start 404", "sent", "end"]
+
+
 @pytest.mark.parametrize("cancelled", [0, 1, 2])
 async def test_b1_one_that_is_cancelled_stops_none(
     app: FastAPI, drive: Drive, cancelled: int
