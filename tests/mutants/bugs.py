@@ -9,6 +9,7 @@ HEADER = re.compile(r"^(-- name:|\s*(async )?def |class )", re.MULTILINE)
 """Where a statement, a function or a class begins, and the one before it ends."""
 
 SQLITE = "src/offload/store/sqlite"
+SERVED = "tests/fastapi/served"
 CONFORMANCE = "tests/store/test_sqlite.py::TestSQLiteStore"
 
 
@@ -313,6 +314,60 @@ MUTANTS = [
                 "paused=there.paused,",
                 "",
                 within="def redefined",
+            ),
+        ),
+    ),
+    Mutant(
+        "closed before the drain",
+        "a request task finds the application's database closed when the server stops",
+        f"{SERVED}/test_shutdown.py::test_what_waits_for_a_slot_is_drained_as_well",
+        (Edit("src/offload/fastapi/middleware.py", "await self._tasks.stop()", "pass"),),
+    ),
+    Mutant(
+        "shield without effect",
+        "a payment that was shielded is cut short by a deployment",
+        f"{SERVED}/test_shutdown.py::test_a_shielded_task_has_longer_than_others",
+        (
+            Edit(
+                "src/offload/inproc/draining.py",
+                "if shielded or not task.options.shield:",
+                "if True:",
+            ),
+        ),
+    ),
+    Mutant(
+        "no job at the end",
+        "a queue task that ran here is lost by a shutdown that has no time for it",
+        f"{SERVED}/test_shutdown.py::test_queue_tasks_without_time_become_jobs",
+        (
+            Edit(
+                "src/offload/inproc/running.py",
+                "if task.stop_reason == SHUTDOWN and task.new_job is not None:",
+                "if False:",
+            ),
+        ),
+    ),
+    Mutant(
+        "a task ends the server",
+        "sys.exit in somebody's task takes the whole process down",
+        f"{SERVED}/test_failures.py::test_the_server_serves_on_whatever_tasks_do",
+        (
+            Edit(
+                "src/offload/inproc/running.py",
+                "except BaseException as raised:  # noqa",
+                "except Exception as raised:  # noqa",
+            ),
+        ),
+    ),
+    Mutant(
+        "a client that leaves is a failure",
+        "the e-mail after an upload is not sent, because the browser was closed early",
+        f"{SERVED}/test_requests.py::test_a_websocket_that_its_client_leaves_is_no_failure[plain]",
+        (
+            Edit(
+                "src/offload/fastapi/middleware.py",
+                "exchange.ended(None if isinstance(error, LEFT) else error)",
+                "exchange.ended(error)",
             ),
         ),
     ),

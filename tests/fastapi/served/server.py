@@ -148,7 +148,10 @@ def serving(folder: Path, *options: str, **limits: Any) -> Iterator[tuple[Server
     """Yield a server that is up, and a client of it."""
     server = Server(folder, *options, **limits)
     try:
-        with httpx.Client(base_url=server.up(), timeout=3 * PATIENCE) as client:
+        # With --reload and --workers, the parent says that it runs; its children listen later.
+        patient = httpx.HTTPTransport(retries=10)
+        address, limit = server.up(), 3 * PATIENCE
+        with httpx.Client(base_url=address, timeout=limit, transport=patient) as client:
             yield server, client
     finally:
         server.kill()
