@@ -24,8 +24,17 @@ def task() -> None: ...
 def ignored(*_: object) -> None: ...
 
 
-class Nowhere:
-    report = staticmethod(ignored)
+class Owner:
+    def __init__(self) -> None:
+        self.ends: list[str] = []
+
+    start = begun = said = staticmethod(ignored)
+
+    def ended(self, run: Run, outcome: Outcome) -> None:
+        self.ends.append(f"{run.job.id} {type(outcome).__name__}")
+
+
+owner = Owner()
 
 
 def run(*, attempt: int = 1, max_retries: int = 3, crashes: int = 0) -> Run:
@@ -43,7 +52,7 @@ def run(*, attempt: int = 1, max_retries: int = 3, crashes: int = 0) -> Run:
         lease=attempt,
         crashes=crashes,
     )
-    return Run(job, task, Nowhere(), ignored, ignored)
+    return Run(job, task, owner)
 
 
 def test_few_jobs_get_a_slot_each() -> None:
@@ -75,7 +84,7 @@ def test_a_death_costs_what_waited_no_job(waiting: Run) -> None:
 
 
 def line(length: int, began: float = 0.0) -> Line:
-    return Line([run() for _ in range(length)], began, ignored)
+    return Line([run() for _ in range(length)], began)
 
 
 def test_the_pace_doubles_while_lines_are_short() -> None:
@@ -103,17 +112,12 @@ def test_the_pace_halves_when_a_line_takes_long_or_is_cut() -> None:
 
 
 def test_a_cut_gives_back_only_what_has_not_begun() -> None:
-    ends: list[tuple[str, Outcome]] = []
     runs = [run() for _ in range(3)]
-
-    def hear(job: Job, outcome: Outcome, ran: float | None, memory: int | None) -> None:
-        ends.append((job.id, outcome))
-
-    for each in runs:
-        each._ended = hear  # noqa: SLF001
-    together = Line(runs, 0.0, ignored)
+    owner.ends.clear()
+    together = Line(runs, 0.0)
     assert runs[0].begin()
     together.cut()
     runs[0].end(Returned(b"1"))
-    assert [job_id for job_id, _ in ends] == [runs[1].job.id, runs[2].job.id, runs[0].job.id]
+    first, second, third = (each.job.id for each in runs)
+    assert owner.ends == [f"{second} Released", f"{third} Released", f"{first} Returned"]
     assert not runs[1].begin()

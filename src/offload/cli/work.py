@@ -10,7 +10,7 @@ import typer
 from offload.cli.apps import load_queue
 from offload.cli.options import AppOption, names, size
 from offload.cli.reload import Reloader
-from offload.worker import logs
+from offload.worker import garbage, logs
 from offload.worker.crew import CrewOptions
 from offload.worker.members import Setup
 
@@ -72,6 +72,7 @@ def worker(
         Reloader([sys.executable, "-m", "offload", *words], Path.cwd()).run()
         return
     logs.configure(verbose=verbose)
+    garbage.look_seldom()
     queue = load_queue(app)
     tasks = ", ".join(sorted(task.name for task in queue.tasks)) or "none yet"
     logging.getLogger("offload").info("serving %s with the tasks %s", queue.url, tasks)

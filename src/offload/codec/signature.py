@@ -182,14 +182,15 @@ class Signature:
             ) from error
 
     def _parsed_arguments(self, payload: bytes) -> tuple[list[object], dict[str, object]]:
-        match self._parsed("arguments", payload):
-            case [list(args), dict(kwargs)]:
+        parsed = self._parsed("arguments", payload)
+        if isinstance(parsed, list) and len(parsed) == 2:  # noqa: PLR2004 - not `match`: dearer
+            args, kwargs = parsed
+            if isinstance(args, list) and isinstance(kwargs, dict):
                 return args, kwargs
-            case _:
-                raise PayloadError(
-                    f"task {self._name!r}: its stored arguments cannot be read: "
-                    "they are not of the form [[…], {…}]"
-                )
+        raise PayloadError(
+            f"task {self._name!r}: its stored arguments cannot be read: "
+            "they are not of the form [[…], {…}]"
+        )
 
     def _too_large(self, what: str, size: int, cap: int, detail: str) -> PayloadTooLarge:
         return PayloadTooLarge(

@@ -35,16 +35,26 @@ INTERRUPTS = (SOFT_TIMEOUT, signal.SIGPROF)
 
 
 class Pipe:
-    """News to the worker."""
+    """News to the worker, the owner of each run; the outcome is what `_execute` returns."""
 
     def __init__(self, stream: TextIO) -> None:
         """Write to `stream`."""
         self._stream = stream
         self._lock = threading.Lock()
 
-    def report(self, report: Report) -> None:
+    def start(self, run: Run) -> None:
+        """Nothing follows: runs come one by one."""
+
+    def begun(self, run: Run) -> None:
+        """Let the worker's clock run."""
+        self.send({"begun": run.job.id})
+
+    def said(self, run: Run, report: Report) -> None:  # noqa: ARG002 - it names its run
         """Pass news on; while the worker has no room for more, writing waits."""
         self.send(to_wire(report))
+
+    def ended(self, run: Run, outcome: Outcome) -> None:
+        """Nothing is told twice."""
 
     def send(self, message: dict[str, Any]) -> None:
         """Write one line, whole: a function is interrupted before or after it."""
@@ -87,13 +97,9 @@ def _outcome_of(order: dict[str, Any], pipe: Pipe, main_file: str | None) -> Out
     try:
         task = _find(order["module"], order["qualname"], main_file)
         job = job_of(order["job"], order["payload"].encode())
-        return _execute(Run(job, task, pipe, _unheard, _unheard), pipe)
+        return _execute(Run(job, task, pipe))
     except BaseException as error:  # noqa: BLE001 - a module that cannot be imported, most often
         return Raised(failure_of(error))
-
-
-def _unheard(*_: object) -> None:
-    """Stand where a worker would listen: here the outcome is what `_execute` returns."""
 
 
 def _answer(outcome: Outcome) -> dict[str, Any]:
@@ -102,7 +108,7 @@ def _answer(outcome: Outcome) -> dict[str, Any]:
     return told(outcome)
 
 
-def _execute(run: Run, pipe: Pipe) -> Outcome:
+def _execute(run: Run) -> Outcome:
     def time_is_up(number: int, frame: FrameType | None) -> None:
         del number, frame
         raise JobTimeout(run.timed_out())
@@ -112,7 +118,6 @@ def _execute(run: Run, pipe: Pipe) -> Outcome:
         args, kwargs = run.signature.decode_arguments(run.job.payload)
         signal.signal(SOFT_TIMEOUT, time_is_up)
         forget_peak()
-        pipe.send({"begun": run.job.id})
         run.start_clock()
         with limited(run.task.limits):
             return run.returned(run.call(args, kwargs))

@@ -87,7 +87,10 @@ class Completer(Service):
 
     async def _store_all(self, batch: list[End]) -> None:
         await self._progress.flush(job for job, *_ in batch)
-        finishes = [_finish(*end) for end in batch]
+        finishes = [
+            decide(job, outcome, random.random, ran=ran, memory=memory)
+            for job, outcome, ran, memory in batch
+        ]
         try:
             applied = await self._store.finish(finishes)
         except StoreRefused as error:
@@ -97,22 +100,23 @@ class Completer(Service):
                     await self._store_all([end])
                 return
             job, _, ran, memory = batch[0]
-            finishes = [_finish(job, _refused(error), ran, memory)]
+            finishes = [decide(job, _refused(error), random.random, ran=ran, memory=memory)]
             applied = await self._store.finish(finishes)
-        for finish, was_applied in zip(finishes, applied, strict=True):
-            # An end leaves the list only now: while the store is away, it is kept.
-            job = self._ended.popleft()[0]
-            self._runs.remove(job)
+        self._let_go(finishes, applied)
+
+    def _let_go(self, finishes: list[Finish], applied: list[bool]) -> None:
+        # An end leaves the list only now: while the store is away, it is kept.
+        jobs = [self._ended.popleft()[0] for _ in finishes]
+        self._runs.remove(jobs)
+        tells_all = log.isEnabledFor(logging.DEBUG)
+        for job, finish, was_applied in zip(jobs, finishes, applied, strict=True):
             if was_applied:
-                _tell(job, finish)
+                if tells_all or finish.move is not Move.COMPLETE:
+                    _tell(job, finish)
                 self._stored(job, finish)
             else:
                 self.refused += 1
                 log.warning("job %s was taken over by another worker: its end is dropped", job.id)
-
-
-def _finish(job: Job, outcome: Outcome, ran: float | None, memory: int | None) -> Finish:
-    return decide(job, outcome, random.random, ran=ran, memory=memory)
 
 
 def _refused(error: StoreRefused) -> Outcome:
@@ -132,5 +136,5 @@ def _tell(job: Job, finish: Finish) -> None:
             )  # fmt: skip
         case Move.FAIL | Move.BURY:
             log.error("job %s (%s) %s: %s", job.id, job.task, finish.move, failure.summary())
-        case _ if log.isEnabledFor(logging.DEBUG):  # else a call for each job, for nothing
+        case _:
             log.debug("job %s (%s) %s", job.id, job.task, finish.move)

@@ -17,7 +17,7 @@ from offload.core.decide import Released
 from offload.worker import proc
 from offload.worker.members import AppBroken, Member, MemberDied, Setup
 from offload.worker.processes import Relay
-from offload.worker.run import Run
+from offload.worker.run import Run, begin_all
 from offload.worker.service import Service
 
 log = logging.getLogger("offload.worker")
@@ -91,7 +91,7 @@ class Crew(Service):
             self._spawn(self._run_alone(run))
             return
         runs, last = _stretch(run)
-        begun = [run for run in runs if run.begin()]
+        begun = begin_all(runs)
         if not begun:
             last.follow()
         elif self._working:
@@ -209,11 +209,10 @@ class Crew(Service):
 
 def _stretch(run: Run) -> tuple[list[Run], Run]:
     """Return the next runs of a line that are for members, and the last of them."""
-    runs = [run]
-    for follower in run.followers():
-        if follower.task.executor == "process":
-            break
+    runs, follower = [run], run.follower
+    while follower is not None and follower.task.executor != "process":
         runs.append(follower)
+        follower = follower.follower
     return runs, runs[-1]
 
 

@@ -126,9 +126,8 @@ class ThreadExecutor:
 
     def abandon(self, run: Run) -> None:
         """Count the thread out; it goes when its function returns, if it ever does."""
-        with self._lock:
-            if run in self._running:
-                self._running.remove(run)
+        if self._took_out(run):
+            with self._lock:
                 self._threads -= 1
                 self._busy -= 1
 
@@ -154,15 +153,18 @@ class ThreadExecutor:
         """Run it, and say whether this thread is still wanted."""
         if not run.begin():
             return True
-        with self._lock:
-            self._running.add(run)
+        self._running.add(run)
         run.start_clock()
         contextvars.Context().run(self._run, run)
-        with self._lock:
-            if run not in self._running:
-                return False
-            self._running.remove(run)
-            return True
+        return self._took_out(run)
+
+    def _took_out(self, run: Run) -> bool:
+        """Say whether nobody else, its thread or who abandons it, has taken the run out before."""
+        try:
+            self._running.remove(run)  # at once, and so without the lock
+        except KeyError:
+            return False
+        return True
 
     def _run(self, run: Run) -> None:
         enter(run.context)

@@ -17,20 +17,19 @@ import sys
 import threading
 import time
 from collections import deque
-from functools import partial
 from typing import Any
 
 from offload.core.decide import Outcome, Released, Returned
 from offload.core.job import Job
 from offload.core.records import Report
 from offload.tasks.registry import Registry
-from offload.worker import logs, wire
+from offload.worker import garbage, logs, wire
 from offload.worker.child import die_with_parent
 from offload.worker.executors import AsyncExecutor, Executor, ThreadExecutor
 from offload.worker.pace import PATIENCE
 from offload.worker.report import to_wire
 from offload.worker.run import STRANGE_AGAIN, Run, Stop
-from offload.worker.runs import Key, Line
+from offload.worker.runs import Line
 from offload.worker.userloop import UserLoop
 from offload.worker.wire import LINE_BITS, Kind
 
@@ -45,7 +44,10 @@ class Post:
 
     def send(self, kind: Kind, number: int = 0, body: bytes = b"") -> None:
         """Write a frame; while the supervisor does not read, its functions have to wait."""
-        frame = wire.frame(kind, number, body)
+        self.send_frame(wire.frame(kind, number, body))
+
+    def send_frame(self, frame: bytes) -> None:
+        """Write a frame that is made already."""
         with self._lock:
             self._sock.sendall(frame)
 
@@ -65,11 +67,10 @@ class Hands:
             "thread": ThreadExecutor(threads),
         }
         self._runs: dict[int, Run] = {}
-        self._numbers: dict[Key, int] = {}
         self._lines: deque[tuple[float, Line]] = deque()
         self._lock = threading.Lock()
         self._free = threads
-        self._left: dict[int, int] = {}
+        self._left: dict[int, Line] = {}
         self._waiting: dict[int, Run] = {}
         """Lines that no slot was free for, by their numbers, and the first run of each."""
 
@@ -99,16 +100,15 @@ class Hands:
             task = self._registry.find(job.task)
             if task is None:
                 # The application has changed on disk since the supervisor imported it.
-                self._post.send(*_end(number, Released(STRANGE_AGAIN)))
+                self._post.send_frame(_end(number, Released(STRANGE_AGAIN)))
                 continue
-            self._numbers[job.id, job.lease] = number
-            run = Run(job, task, self, self._ended, partial(self._begun, number))
+            run = Run(job, task, self)
+            run.number = number
             self._runs[number] = run
             runs.append(run)
         if runs:
             now = time.monotonic()
-            self._left[first >> LINE_BITS] = len(runs)
-            line = Line(runs, now, self._start)
+            line = self._left[first >> LINE_BITS] = Line(runs, now)
             with self._lock:
                 self._waiting[first >> LINE_BITS] = runs[0]
             self._fill_slot()
@@ -123,20 +123,18 @@ class Hands:
                 return
             self._free -= 1
             run = self._waiting.pop(next(iter(self._waiting)))
-        self._start(run)
+        self.start(run)
 
-    def _note_end(self, line: int) -> None:
+    def _note_end(self, number: int) -> None:
+        line = self._left[number]
         with self._lock:
-            self._left[line] -= 1
-            if self._left[line]:
+            line.left -= 1
+            if line.left:
                 return
-            del self._left[line]
-            if self._waiting.pop(line, None) is None:  # else it ended before it had a slot
+            del self._left[number]
+            if self._waiting.pop(number, None) is None:  # else it ended before it had a slot
                 self._free += 1
         self._fill_slot()
-
-    def _start(self, run: Run) -> None:
-        self._executors[run.task.executor].start(run)
 
     def _stop(self, run: Run, stop: Stop) -> None:
         run.ask(stop)
@@ -153,29 +151,34 @@ class Hands:
 
     # --- from any thread -----------------------------------------------------------------
 
-    def report(self, report: Report) -> None:
-        """Pass on what a function says; while the supervisor has no room, it has to wait."""
-        number = self._numbers.get((report.job_id, report.lease))
-        if number is not None:
-            self._post.send(Kind.REPORT, number, json.dumps(to_wire(report)).encode())
+    def start(self, run: Run) -> None:
+        """See `Owner`."""
+        self._executors[run.task.executor].start(run)
 
-    def _begun(self, number: int, run: Run) -> None:
+    def said(self, run: Run, report: Report) -> None:
+        """Pass on what a function says; while the supervisor has no room, it has to wait."""
+        if not run.is_over:
+            self._post.send(Kind.REPORT, run.number, json.dumps(to_wire(report)).encode())
+
+    def begun(self, run: Run) -> None:
+        """See `Owner`."""
         # Where a line is, the supervisor sees from the ends; but not whether it has begun, nor
         # when the time of a run begins that may not take for ever.
-        if wire.opens_line(number) or run.job.timeout is not None:
-            self._post.send(Kind.BEGUN, number)
+        if run.job.timeout is not None or wire.opens_line(run.number):
+            self._post.send(Kind.BEGUN, run.number)
 
-    def _ended(self, job: Job, outcome: Outcome, ran: float | None, _: int | None) -> None:
-        number = self._numbers.pop((job.id, job.lease))
-        del self._runs[number]
-        self._post.send(*_end(number, outcome, ran))
-        self._note_end(number >> LINE_BITS)
+    def ended(self, run: Run, outcome: Outcome) -> None:
+        """See `Owner`."""
+        del self._runs[run.number]
+        self._post.send_frame(_end(run.number, outcome, run.ran))
+        self._note_end(run.number >> LINE_BITS)
 
 
-def _end(number: int, outcome: Outcome, ran: float | None = None) -> tuple[Kind, int, bytes]:
+def _end(number: int, outcome: Outcome, ran: float | None = None) -> bytes:
     if isinstance(outcome, Returned):
-        return Kind.RETURNED, number, wire.returned(outcome.result, ran)
-    return Kind.ENDED, number, json.dumps({**wire.told(outcome), "ran": ran}).encode()
+        return wire.returned(number, outcome.result, ran)
+    body = json.dumps({**wire.told(outcome), "ran": ran}).encode()
+    return wire.frame(Kind.ENDED, number, body)
 
 
 def main() -> None:
@@ -190,6 +193,7 @@ def main() -> None:
     post, frames = Post(sock), wire.Frames()
     setup = json.loads(_first(sock, frames))
     sys.path[:] = setup["path"]
+    garbage.look_seldom()
     logs.configure(verbose=setup["verbose"])
     try:
         registry = _registry(setup["app"])

