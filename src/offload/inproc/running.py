@@ -166,7 +166,8 @@ class Attempts:
 
     def _tell(self, task: RequestTask[Any], error: BaseException) -> None:
         seconds = (now() - (task.started_at or now())) / 1000
-        what, said = "%s failed in attempt %d after %.3f s", (_words(task), task.attempt, seconds)
+        what = "%s failed in attempt %d after %.3f s"
+        said: tuple[object, ...] = (_words(task), task.attempt, seconds)
         if self._log_args:
             what, said = what + ", called with %r %r", (*said, task.args, task.kwargs)
         log.error(what, *said, exc_info=error)
