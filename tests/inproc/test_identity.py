@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from offload.core.errors import DuplicateTask
+from offload.core.errors import ConfigurationError, DuplicateTask
 from offload.core.request import RequestStatus
 from offload.core.retry import RetryPolicy
 from offload.inproc.app import AppTasks
@@ -118,6 +118,11 @@ async def test_i2_records_are_kept_for_a_time_and_up_to_a_number(clock: ManualCl
     clock.advance(0.001)
     assert list(records.all()) == []
     assert records.counts == {RequestStatus.SUCCEEDED: 3}
+
+
+async def test_p1_what_starts_now_waits_for_no_outcome(tasks: AppTasks) -> None:
+    with pytest.raises(ConfigurationError, match="after_response"):
+        tasks.task(when="success").schedule(works)
 
 
 async def test_i2_what_is_unknown_is_none(tasks: AppTasks) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar, Unpack
 
 from offload.core.errors import ConfigurationError, OffloadError
-from offload.core.request import Mode, RequestStatus
+from offload.core.request import Mode, RequestStatus, When
 from offload.cron import Cron, Every, Trigger
 from offload.inproc.call import Call
 from offload.inproc.draining import drain
@@ -54,6 +54,11 @@ class AppTasks(Scheduler):
             raise ConfigurationError(
                 "wait=True: only a task of after_route can hold the response: "
                 "tasks.after_route.task(wait=True)"
+            )
+        if call.options.when != When.RETURNED and call.mode is Mode.NOW:
+            raise ConfigurationError(
+                f"when={str(call.options.when)!r}: what starts now does not know how the request "
+                "will end: use after_route or after_response"
             )
         return RequestTask(call, self.runner, loop, new_job(call))
 

@@ -75,6 +75,8 @@ class Leading:
                         await asyncio.sleep(TTL / 2)
             except (LockLost, StoreError) as error:
                 log.warning("schedule %s: another process may lead now: %s", self._name, error)
+            except Exception:
+                log.exception("schedule %s: another process may lead now", self._name)
             finally:
                 self._held = None
             await asyncio.sleep(PAUSE)

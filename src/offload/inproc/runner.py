@@ -4,7 +4,7 @@ import asyncio
 import logging
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from offload.core.errors import DuplicateTask, TaskLimitReached, TasksClosed
@@ -228,6 +228,8 @@ class Runner:
             watchers, self._watchers = self._watchers, []
         # They may be large, and records are kept for a while.
         task.args, task.kwargs, task.context, task.running = (), {}, None, None
+        if task.new_job is not None:
+            task.new_job = replace(task.new_job, payload=b"")
         for ended in watchers:
             settle(ended)
         task.tell()

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 from offload.core.errors import ConfigurationError, OffloadError, ScheduleNotFound, TaskRefused
 from offload.core.instants import moment
 from offload.core.request import Overlap
-from offload.cron import Every, Trigger, describe
+from offload.cron import Every, Trigger, describe, due
 from offload.inproc.call import Call, Taker
 from offload.inproc.leading import Leading, Locks
 from offload.inproc.options import RequestOptions
@@ -260,6 +260,5 @@ class Ticker:
 
 def _newest(trigger: Trigger, tick: int, instant: int) -> tuple[int, int]:
     """Return the last tick up to now, and the first one after."""
-    while (following := trigger.after(tick)) <= instant:
-        tick = following
-    return tick, following
+    found = due(trigger, tick, instant, grace=0)
+    return found.ticks[-1], found.next_at

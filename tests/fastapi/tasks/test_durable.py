@@ -71,6 +71,9 @@ async def test_d1_a_queue_task_becomes_a_job_in_every_mode(
     assert (task.status, task.job_id, task.mode) == ("enqueued", job.id, kind)
     assert task.job is not None
     assert task.job.id == job.id
+    # Records are kept for a while, and arguments may be large.
+    assert task.new_job is not None
+    assert task.new_job.payload == b""
     # No response acknowledges a job that is not stored.
     assert stored_at_start == [kind != "after_response"]
 
