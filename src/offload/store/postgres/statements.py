@@ -1,0 +1,73 @@
+"""The driver's SQL, by name, for one schema; `{fragment}`s are what several statements share."""
+
+from functools import lru_cache
+
+from offload.store.postgres.rows import JOB, SCHEDULE
+from offload.store.sql import load
+
+# Without a clock of its own (which tests put in) a store goes by the server's.
+NOW = """coalesce(
+        %(now)s::bigint, floor(extract(epoch FROM statement_timestamp()) * 1000)::bigint
+    )"""
+TICKS = "coalesce(%(ticks)s::float8, extract(epoch FROM clock_timestamp())::float8)"
+BOOT = "coalesce(%(boot)s::text, '')"
+
+WANTED = """name IS NOT NULL
+        AND (%(queues)s::text[] IS NULL OR name = ANY (%(queues)s::text[]))
+        AND name <> ALL (ARRAY(SELECT paused_queues.name FROM {schema}.paused_queues))"""
+
+CLAIMED = """state = 'running', phase = NULL, worker = %(worker)s, attempt = attempt + 1,
+        lease = lease + 1, started_at = clock.now, waited = clock.now - run_at,
+        progress = NULL, message = NULL, data = NULL,
+        held_key = CASE key_scope WHEN 'pending' THEN NULL ELSE held_key END,
+        version = version + 1"""
+
+HALTED = "(asked.state = 'pending' AND cancel_requested)"
+"""That an ending would let a job run again which was asked to stop."""
+
+FREE = """(held_key IS NULL OR key_until <= {now}) AND NOT EXISTS (
+        SELECT FROM {schema}.job_dependencies AS waits
+        JOIN {schema}.jobs AS child ON child.seq = waits.job
+        WHERE waits.parent = jobs.seq AND child.phase = 'blocked'
+    )"""
+"""That a purge may take a job: it holds no unique key, and no job that depends on it is blocked."""
+
+LOCK_LIVES = "(held.boot = {boot} AND held.until > {ticks})"
+
+OF_QUEUE = "(%(queue)s::text IS NULL OR queue = %(queue)s::text)"
+
+COPIED = (
+    "id, task, queue, lane, phase, priority, run_at, created_at, max_retries, backoff, "
+    "max_retry_delay, retry_delays, timeout, expires_at, result_ttl, on_parent_failure, inputs, "
+    "metadata, tags, origin, schedule, tick, payload"
+)
+
+COLUMNS = (
+    "seq, run_at, created_at, started_at, finished_at, expires_at, key_until, tick, lease, "
+    "version, waited, backoff, max_retry_delay, timeout, result_ttl, priority, attempt, crashes, "
+    "blockers, max_retries, progress, cancel_requested, awaited, id, task, queue, state, phase, "
+    "lane, worker, unique_key, held_key, key_scope, on_parent_failure, inputs, retry_delays, "
+    "metadata, tags, origin, schedule, message, error, data, payload, result"
+)
+
+
+@lru_cache
+def statements(schema: str) -> dict[str, str]:
+    """Return every statement for the schema, which is quoted already."""
+    return load(
+        "offload.store.postgres.sql",
+        wanted=WANTED,
+        claimed=CLAIMED,
+        halted=HALTED,
+        free=FREE,
+        lock_lives=LOCK_LIVES,
+        of_queue=OF_QUEUE,
+        copied=COPIED,
+        columns=COLUMNS,
+        job=JOB,
+        schedule=SCHEDULE,
+        now=NOW,
+        ticks=TICKS,
+        boot=BOOT,
+        schema=schema,
+    )
