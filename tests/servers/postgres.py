@@ -50,7 +50,8 @@ class PostgresServer:
     def start(self) -> None:
         """Start it and wait until it answers."""
         settings = [f"-c{name}={value}" for name, value in SETTINGS.items()]
-        command = [self._programs / "postgres", "-D", self._data, f"-p{self.port}", *settings]
+        postgres = str(self._programs / "postgres")
+        command = [postgres, "-D", str(self._data), f"-p{self.port}", *settings]
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 command, stdout=log, stderr=log, user=self._user, start_new_session=True
@@ -78,7 +79,7 @@ class PostgresServer:
         return self.folder / "data"
 
     def _run(self, program: str, *arguments: str) -> None:
-        command = [self._programs / program, "-D", self._data, *arguments]
+        command = [str(self._programs / program), "-D", str(self._data), *arguments]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL, user=self._user)
 
     def _answers(self) -> bool:

@@ -1,9 +1,13 @@
-"""The model and a file, asked the same: every answer must be the same, whatever goes wrong."""
+"""The model and a file, or a server, asked the same: every answer must be the same.
+
+Whatever goes wrong.
+"""
 
 import asyncio
 import tempfile
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from hashlib import sha256
 from pathlib import Path
@@ -14,8 +18,10 @@ from offload.core.job import Job
 from offload.core.states import TRANSITIONS
 from offload.store.base import JobFilter, RecordFilter, Store
 from offload.store.memory import MemoryStore
+from offload.store.postgres import PostgresStore
 from offload.store.sqlite import SQLiteStore
 from offload.testing import ManualClock
+from tests.servers.postgres import schema
 from tests.store.draws import QUEUES, Fault
 
 Answer = TypeVar("Answer")
@@ -51,10 +57,15 @@ COUNTS = Counts()
 
 
 class Pair:
-    """Two stores: the model, and a file that two store objects share."""
+    """Two stores: the model, and a file or a schema that two store objects share."""
+
+    server = ""
+    """The URL of a database for the driver "postgres"."""
 
     def __init__(self, driver: str) -> None:
         """Open the stores, all on one clock; the driver "memory" plays the model with itself."""
+        self.kept = ExitStack()
+        self.url = self.kept.enter_context(schema(self.server)) if driver == "postgres" else ""
         self.runner = asyncio.Runner()
         self.folder = tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None)
         self.clock = ManualClock()
@@ -69,7 +80,9 @@ class Pair:
         if self.twin is not None:
             return self.twin
         path = Path(self.folder.name) / "jobs.db"
-        store = SQLiteStore(path, clock=self.clock, synchronous="NORMAL")
+        store: Store = SQLiteStore(path, clock=self.clock, synchronous="NORMAL")
+        if self.url:
+            store = PostgresStore(self.url, clock=self.clock)
         self.runner.run(store.open())
         return store
 
@@ -84,6 +97,7 @@ class Pair:
             self.runner.run(store.close())
         self.runner.close()
         self.folder.cleanup()
+        self.kept.close()
 
     # --- asking --------------------------------------------------------------------------------
 
@@ -142,6 +156,9 @@ class Pair:
         await asyncio.gather(task, return_exceptions=True)
         if fault is Fault.CUT:
             await store.retire("nobody")  # waits until the writer is through with what came before
+            if self.url:  # where there is more than one writer
+                await store.close()
+                await store.open()
 
     def _caught_up(self, call: Call[Answer]) -> Answer:
         expected: Answer = self.runner.run(outcome(call, self.model))

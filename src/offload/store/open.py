@@ -41,7 +41,8 @@ def _postgres(url: str, synchronous: str) -> Store:
         ) from error
     if synchronous != "FULL":
         raise ConfigurationError(
-            f"synchronous={synchronous!r} is for SQLite: PostgreSQL's own synchronous_commit decides"
+            f"synchronous={synchronous!r} is for SQLite: on PostgreSQL, the server's own "
+            "synchronous_commit decides"
         )
     return PostgresStore(url)
 
@@ -51,8 +52,9 @@ def examine(store: Store) -> list[Finding]:
     from offload.store.sqlite import SQLiteStore  # noqa: PLC0415 - as above
     from offload.store.sqlite.health import examined  # noqa: PLC0415
 
-    if store.capabilities.url is not None and store.capabilities.url.startswith("postgres"):
-        from offload.store.postgres import health  # noqa: PLC0415
+    url = store.capabilities.url
+    if url is not None and url.startswith("postgres"):
+        from offload.store.postgres.health import examined as served  # noqa: PLC0415
 
-        return health.examined(store.capabilities.url)
+        return served(url)
     return examined(store.path, store.synchronous) if isinstance(store, SQLiteStore) else []

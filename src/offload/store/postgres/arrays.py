@@ -24,7 +24,9 @@ def floats(items: Iterable[float | None]) -> str:
 
 def binary(items: Sequence[bytes | None]) -> str:
     """Return a literal for `bytea[]`."""
-    return "{" + ",".join(["NULL" if item is None else f'"\\\\x{item.hex()}"' for item in items]) + "}"
+    return (
+        "{" + ",".join(["NULL" if item is None else f'"\\\\x{item.hex()}"' for item in items]) + "}"
+    )
 
 
 def _quoted(item: str) -> str:

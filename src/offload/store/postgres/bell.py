@@ -5,7 +5,6 @@ are told after it, by a statement of their own that writes nothing, and many in 
 """
 
 import asyncio
-import contextlib
 import logging
 import os
 import random

@@ -55,7 +55,7 @@ GONE = frozenset({"57P01", "57P02"})
 """It ends the session; whether it has committed before, it does not say."""
 
 
-class Doubt(Exception):  # noqa: N818 - it is one
+class Doubt(Exception):
     """The answer to a commit was lost, and the call must not be repeated blindly."""
 
 
@@ -249,9 +249,11 @@ async def connected(address: Address, *, tuned: bool) -> Connection:
 
 def hang_up(connection: Connection) -> None:
     """Cut a connection from this side: whoever waits for an answer hears that it is lost."""
-    with contextlib.suppress(OSError, psycopg.Error):
-        with socket.socket(fileno=os.dup(connection.fileno())) as other_end:
-            other_end.shutdown(socket.SHUT_RDWR)
+    with (
+        contextlib.suppress(OSError, psycopg.Error),
+        socket.socket(fileno=os.dup(connection.fileno())) as other_end,
+    ):
+        other_end.shutdown(socket.SHUT_RDWR)
 
 
 def is_lost(error: BaseException) -> bool:

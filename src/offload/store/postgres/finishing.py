@@ -168,9 +168,7 @@ async def _report(tx: Session, reports: Sequence[Report]) -> list[bool]:
     return [each.job_id in runs for each in reports]
 
 
-async def _keep(
-    tx: Session, reports: Sequence[Report], runs: dict[str, tuple[int, int]]
-) -> None:
+async def _keep(tx: Session, reports: Sequence[Report], runs: dict[str, tuple[int, int]]) -> None:
     logs = [(*runs[each.job_id], line) for each in reports for line in each.logs]
     if logs:
         await tx.fetch(
