@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import random
+import select
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from typing import Any, TypeVar
@@ -144,8 +145,8 @@ class Line:
         clock: Clock | None,
         committed: Callable[[set[Channel]], None],
         *,
-        limit: float = LIMIT,
-        tuned: bool = True,
+        limit: float,
+        tuned: bool,
     ) -> None:
         """Reach the server; an answer that takes more than `limit` seconds counts as lost.
 
@@ -180,6 +181,8 @@ class Line:
                         f"what was asked for may have been done ({doubt})"
                     ) from doubt.__cause__
                 repeated = True
+            except UnicodeEncodeError as error:
+                raise StoreRefused(f"{self._address.shown}: {error}") from error
             except (psycopg.Error, OSError) as error:
                 if not is_passing(error) or loop.time() > deadline:
                     raise translated(error, self._address) from error
@@ -213,6 +216,9 @@ class Line:
             timer.cancel()
 
     async def _connected(self) -> Connection:
+        if self._connection is not None and has_hung_up(self._connection):
+            await self._connection.close()
+            self._connection = None
         if self._connection is None:
             self._connection = await connected(self._address, tuned=self._tuned)
         return self._connection
@@ -245,6 +251,18 @@ async def connected(address: Address, *, tuned: bool) -> Connection:
         autocommit=True,
         prepare_threshold=None if address.pooled else 1,
     )
+
+
+def has_hung_up(connection: Connection) -> bool:
+    """Say whether the server has ended an idle connection: then nothing is in doubt yet."""
+    poll = select.poll()
+    try:
+        poll.register(connection.fileno(), select.POLLIN)
+        if poll.poll(0):  # the end, or word of it, or a setting that has changed
+            connection.pgconn.consume_input()
+    except psycopg.Error:
+        return True
+    return connection.closed
 
 
 def hang_up(connection: Connection) -> None:

@@ -12,10 +12,10 @@ from offload.core.records import Finish, Held, Report
 from offload.core.schedule import Edit, Fire, Schedule
 from offload.store.base import Beat, Capabilities, Channel, Claim, Pruned
 from offload.store.clock import Clock
-from offload.store.postgres import operating, scheduling
+from offload.store.postgres import connection, operating, scheduling
 from offload.store.postgres.bell import Bell
 from offload.store.postgres.claiming import claim
-from offload.store.postgres.connection import LONG_LIMIT, Line, Session
+from offload.store.postgres.connection import Line, Session
 from offload.store.postgres.enqueueing import COPY_FROM, all_plain, enqueue, stream
 from offload.store.postgres.finishing import finish, of_different_jobs, report
 from offload.store.postgres.migrating import migrate
@@ -56,15 +56,15 @@ class PostgresStore(Reading):
                 self._is_open = True
 
     async def _open(self) -> None:
-        first = self._line(limit=LONG_LIMIT, tuned=False)
+        first = self._line(limit=connection.LONG_LIMIT, tuned=False)
         try:
             await first.run(lambda session: migrate(session, self.address))
         finally:
             await first.close()
         # What waits for a lock or has much to do must not hold up a claim, an end or a beat.
         self._calls, self._claims, self._ends, self._beats = (self._line() for _ in range(4))
-        self._upkeep = self._line(limit=LONG_LIMIT)
-        self._readers = [self._line(limit=LONG_LIMIT, tuned=False) for _ in range(READERS)]
+        self._upkeep = self._line(limit=connection.LONG_LIMIT)
+        self._readers = [self._line(limit=connection.LONG_LIMIT, tuned=False) for _ in range(READERS)]
         self._idle = asyncio.LifoQueue[Line]()
         for line in self._readers:
             self._idle.put_nowait(line)
@@ -72,8 +72,9 @@ class PostgresStore(Reading):
         self._bell = Bell(self.address, self._signals.notify)
         self._under_way: set[asyncio.Task[Any]] = set()
 
-    def _line(self, **options: Any) -> Line:
-        return Line(self.address, self._clock, self._committed, **options)
+    def _line(self, *, limit: float | None = None, tuned: bool = True) -> Line:
+        limit = connection.LIMIT if limit is None else limit
+        return Line(self.address, self._clock, self._committed, limit=limit, tuned=tuned)
 
     async def close(self) -> None:
         """Finish what was accepted and close every connection."""
