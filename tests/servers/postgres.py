@@ -54,7 +54,13 @@ class PostgresServer:
         command = [postgres, "-D", str(self._data), f"-p{self.port}", *settings]
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                command, stdout=log, stderr=log, user=self._user, start_new_session=True
+                command,
+                stdout=log,
+                stderr=log,
+                user=self._user,
+                # It belongs to no test, though a test may start it again.
+                env={"PATH": os.defpath},
+                start_new_session=True,
             )
         deadline = time.monotonic() + PATIENCE
         while not self._answers():

@@ -117,7 +117,10 @@ class TestServer:
         await asyncio.to_thread(server.start)
         assert [job.id for job in await put(store, "a")] == ["a"]
 
-    async def test_its_password_is_not_shown(self, server: PostgresServer) -> None:
+    async def test_its_password_is_not_shown(
+        self, server: PostgresServer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(connection, "PATIENCE", 0.0)
         store = PostgresStore(server.url.replace("postgres@", "postgres:secret@") + "1")
         with pytest.raises(StoreError) as refused:
             await store.open()

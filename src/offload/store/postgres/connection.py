@@ -276,15 +276,17 @@ def hang_up(connection: Connection) -> None:
 
 def is_lost(error: BaseException) -> bool:
     """Say whether no answer came, or one that leaves open what was committed."""
-    state = error.sqlstate if isinstance(error, psycopg.Error) else None
-    return state is None or state in GONE or state.startswith("08")
+    if not isinstance(error, psycopg.Error):
+        return isinstance(error, OSError)
+    state = error.sqlstate
+    if state is None:  # not the server's word
+        return isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
+    return state in GONE or state.startswith("08")
 
 
 def is_passing(error: BaseException) -> bool:
     """Say whether the same call may well succeed soon."""
-    if isinstance(error, OSError | psycopg.OperationalError) and is_lost(error):
-        return True
-    return isinstance(error, psycopg.Error) and error.sqlstate in AGAIN
+    return is_lost(error) or (isinstance(error, psycopg.Error) and error.sqlstate in AGAIN)
 
 
 def translated(error: BaseException, address: Address) -> StoreError:

@@ -46,16 +46,18 @@ def of_different_jobs(asked: Sequence[Each]) -> Iterator[list[Each]]:
 async def finish(session: Session, finishes: Sequence[Finish], done: set[str]) -> None:
     """Apply each ending that its fence lets through; then see who waited for these ends.
 
-    Plain successes need one statement and no more; the rest of them, and others, a transaction.
+    Plain successes need one statement and no more, unless somebody waits for one.
     `finishes` are of different jobs. Those applied are added to `done`, also when it raises: who
     tries again leaves them out.
     """
     if session.repeated:
         done |= await _done_before(session, finishes)
-    plain = [each for each in finishes if _is_plain(each) and each.job_id not in done]
-    if plain:
-        done |= {end.id for end in await _apply(session, plain, alone=True)}
     rest = [each for each in finishes if each.job_id not in done]
+    if all(map(_is_plain, rest)):
+        ends = await _apply(session, rest, alone=True)
+        done |= {end.id for end in ends}
+        await _make_room(session, ends)
+        rest = [each for each in rest if each.job_id not in done]
     if rest:
         async with session.transaction():
             ends = await _apply(session, rest, alone=False)
@@ -136,15 +138,20 @@ def _is_dead(end: _End | None) -> bool:
 
 
 async def _follow(tx: Session, ends: Sequence[_End]) -> None:
-    """See to those who waited for these ends: dependents, and lanes that have a place again."""
+    """See to those who waited for these ends."""
     await settle(tx, [end.seq for end in ends if end.awaited and end.is_final])
     if not all(end.is_final for end in ends):
         tx.channels.add(Channel.READY)
+    await _make_room(tx, ends)
+
+
+async def _make_room(session: Session, ends: Sequence[_End]) -> None:
+    """Wake the workers if a job waits in a lane that has a place again."""
     lanes = [end.lane for end in ends if end.lane is not None]
-    if lanes and Channel.READY not in tx.channels:
-        ((waits,),) = await tx.fetch("lane_waits", lanes=texts(lanes))
+    if lanes and Channel.READY not in session.channels:
+        ((waits,),) = await session.fetch("lane_waits", lanes=texts(lanes))
         if waits:
-            tx.channels.add(Channel.READY)
+            session.channels.add(Channel.READY)
 
 
 async def report(tx: Session, reports: Sequence[Report]) -> list[bool]:

@@ -41,10 +41,12 @@ async def migrate(session: Session, address: Address) -> int:
 
 async def applied(session: Session, address: Address) -> int:
     """Return the number of the last migration that was applied, 0 if none was."""
-    table = f"{address.quoted}.migrations"
-    cursor = await session.connection.execute("SELECT to_regclass(%s)", [table])
-    found = await cursor.fetchone()
-    if found is None or found[0] is None:
+    # Not to_regclass: it may answer from what the session remembers of a moment ago.
+    cursor = await session.connection.execute(
+        "SELECT FROM pg_catalog.pg_tables WHERE schemaname = %s AND tablename = 'migrations'",
+        [address.schema],
+    )
+    if await cursor.fetchone() is None:
         return 0
     cursor = await session.connection.execute(
         sql.SQL("SELECT max(number) FROM {}.migrations").format(sql.Identifier(address.schema))

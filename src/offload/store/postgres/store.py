@@ -64,7 +64,9 @@ class PostgresStore(Reading):
         # What waits for a lock or has much to do must not hold up a claim, an end or a beat.
         self._calls, self._claims, self._ends, self._beats = (self._line() for _ in range(4))
         self._upkeep = self._line(limit=connection.LONG_LIMIT)
-        self._readers = [self._line(limit=connection.LONG_LIMIT, tuned=False) for _ in range(READERS)]
+        self._readers = [
+            self._line(limit=connection.LONG_LIMIT, tuned=False) for _ in range(READERS)
+        ]
         self._idle = asyncio.LifoQueue[Line]()
         for line in self._readers:
             self._idle.put_nowait(line)

@@ -8,8 +8,8 @@ WITH asked AS MATERIALIZED (
         %(ids)s::text[], %(leases)s::bigint[], %(states)s::text[], %(moves)s::text[],
         %(results)s::bytea[], %(errors)s::text[], %(crashed)s::int[], %(given_back)s::int[],
         %(delays)s::bigint[], %(ran)s::float8[], %(memory)s::bigint[]
-    ) AS asked (
-        id, lease, state, move, result, error, crashed, given_back, delay, ran, memory
+    ) WITH ORDINALITY AS asked (
+        id, lease, state, move, result, error, crashed, given_back, delay, ran, memory, place
     )
 ),
 ended AS (
@@ -46,7 +46,7 @@ ended AS (
         version = version + 1
     FROM asked
     WHERE jobs.id = asked.id AND jobs.lease = asked.lease AND jobs.state = 'running'
-        AND NOT (%(alone)s AND (awaited OR lane IS NOT NULL))
+        AND NOT (%(alone)s AND awaited)
     RETURNING jobs.seq, jobs.id, jobs.state, jobs.lane, jobs.awaited,
         jobs.attempt + CASE
             WHEN asked.state = 'pending' AND NOT {halted} THEN asked.given_back ELSE 0
@@ -54,12 +54,12 @@ ended AS (
         CASE
             WHEN {halted} THEN 'cancel' ELSE asked.move
         END AS move,
-        jobs.waited, asked.ran, asked.memory, asked.now
+        jobs.waited, asked.ran, asked.memory, asked.now, asked.place
 ),
 measured AS (
     INSERT INTO {schema}.job_metrics (job, attempt, move, wait, ran, memory, recorded_at)
     SELECT seq, attempt, move, waited / 1000.0, ran, memory, now FROM ended WHERE ran IS NOT NULL
-    ORDER BY seq
+    ORDER BY place
 )
 SELECT id, seq, attempt, state, lane, awaited FROM ended
 
