@@ -19,6 +19,8 @@ class Proxy:
         self._loses: int | None = None
         self.lost = asyncio.Event()
         """Set once a reply was lost."""
+        self.met = asyncio.Event()
+        """Set with each new connection."""
 
     async def start(self) -> int:
         """Listen on a free loopback port, which is returned."""
@@ -52,6 +54,7 @@ class Proxy:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         there, to_server = await asyncio.open_connection(*self._target)
         self._writers |= {writer, to_server}
+        self.met.set()
         for task in (
             asyncio.create_task(self._pass_on(reader, to_server, is_reply=False)),
             asyncio.create_task(self._pass_on(there, writer, is_reply=True)),

@@ -175,9 +175,9 @@ class TestNetwork:
         await put(store, "a")
         monkeypatch.setattr(store._calls, "_limit", 0.1)  # noqa: SLF001 - 15 s are too long
         cut.freeze()
+        cut.met.clear()
         enqueueing = asyncio.create_task(put(store, "b"))
-        while store._calls._connection is not None:  # noqa: SLF001 - it has noticed
-            await asyncio.sleep(0.01)
+        await cut.met.wait()
         cut.thaw()
         assert [job.id for job in await enqueueing] == ["b"]
         assert (await store.stats())[State.PENDING] == 2

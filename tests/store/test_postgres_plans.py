@@ -113,9 +113,7 @@ SQL = statements(NAME)
 
 
 @pytest.mark.parametrize("name", sorted(SQL.keys() - READ_ALL - NO_PLAN))
-def test_no_statement_reads_a_whole_table(
-    connection: psycopg.Connection[Any], name: str
-) -> None:
+def test_no_statement_reads_a_whole_table(connection: psycopg.Connection[Any], name: str) -> None:
     scanned = {
         step["Relation Name"]
         for step in planned(connection, SQL[name])

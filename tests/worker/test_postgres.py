@@ -95,7 +95,7 @@ async def test_a_worker_waits_for_a_server_that_is_not_there_yet(
 
 
 async def test_a_tick_fires_once_among_several_workers(url: str) -> None:
-    fired, stop, enough = Counter[int | None](), asyncio.Event(), asyncio.Event()
+    fired, stop, enough = Counter[object](), asyncio.Event(), asyncio.Event()
 
     async def tick() -> None:
         fired[current_job.tick] += 1

@@ -6,7 +6,7 @@ import os
 import random
 import select
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import psycopg
@@ -15,12 +15,14 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from offload.core.errors import StoreError, StoreFull, StoreRefused, StoreUnavailable
 from offload.store.base import Channel
 from offload.store.clock import Clock
+from offload.store.postgres.arrays import Asked
 from offload.store.postgres.locks import number_of
 from offload.store.postgres.rows import Row, Values
 from offload.store.postgres.statements import statements
 from offload.store.postgres.url import Address
 
 T = TypeVar("T")
+Each = TypeVar("Each")
 
 Connection = psycopg.AsyncConnection[Row]
 
@@ -84,6 +86,14 @@ class Session:
         await cursor.execute(self._sql[name].encode(), self._stamped(values))
         self.in_doubt = False
         return await cursor.fetchall() if cursor.description else []
+
+    async def fetch_for(
+        self, asked: Asked[Each], name: str, rows: Sequence[Each], **values: Any
+    ) -> list[Row]:
+        """Run a statement for these rows, of which there is at least one."""
+        if len(rows) == 1:
+            name += "_of_one"
+        return await self.fetch(name, **asked.values(rows), **values)
 
     def _stamped(self, values: Values) -> Values:
         clock = self._clock

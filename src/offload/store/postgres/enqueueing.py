@@ -17,7 +17,7 @@ from offload.store.postgres.connection import Session
 from offload.store.postgres.copying import block_of
 from offload.store.postgres.dependencies import cancel_pending
 from offload.store.postgres.locks import of_key
-from offload.store.postgres.rows import job_of, new_rows
+from offload.store.postgres.rows import JOBS, job_of
 
 COPY_FROM = 200
 """Jobs from which on the server takes them in a stream."""
@@ -43,7 +43,7 @@ async def insert(session: Session, jobs: Sequence[NewJob]) -> list[Job]:
         first.setdefault(new.id, new)
     # A job that was found there may be pruned before it is read.
     while missing := [new for job_id, new in first.items() if job_id not in known]:
-        rows = await session.fetch("insert_jobs", **new_rows(missing))
+        rows = await session.fetch_for(JOBS, "insert_jobs", missing, blockers=0)
         known |= {job_id: stored(first[job_id], created) for job_id, created in rows}
         if rows:
             session.channels.add(Channel.READY)
@@ -116,7 +116,7 @@ async def _one(tx: Session, new: NewJob, answers: Mapping[str, str], lanes: list
 
 
 async def _insert(tx: Session, new: NewJob, blockers: int = 0) -> bool:
-    return bool(await tx.fetch("insert_jobs", **new_rows([new], blockers)))
+    return bool(await tx.fetch_for(JOBS, "insert_jobs", [new], blockers=blockers))
 
 
 async def _require(tx: Session, job_id: str, parents: Sequence[str]) -> dict[str, tuple[int, Job]]:

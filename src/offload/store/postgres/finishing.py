@@ -4,12 +4,12 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple, TypeVar
 
 from offload.core.records import Finish, Report
-from offload.core.states import FINAL, Move, State, target
+from offload.core.states import FINAL, Move, State
 from offload.store.base import Channel
-from offload.store.postgres.arrays import binary, floats, numbers, texts
+from offload.store.postgres.arrays import binary, numbers, texts
 from offload.store.postgres.connection import Session
 from offload.store.postgres.dependencies import settle
-from offload.store.postgres.rows import Values, json_text, milliseconds
+from offload.store.postgres.rows import ENDS, json_text
 
 Each = TypeVar("Each", Finish, Report)
 
@@ -74,40 +74,13 @@ def _is_plain(finish: Finish) -> bool:
 
 async def _done_before(session: Session, finishes: Sequence[Finish]) -> set[str]:
     """Return which of these a commit has ended whose answer was lost."""
-    rows = await session.fetch("ended_already", **_fences(finishes))
+    rows = await session.fetch_for(ENDS, "ended_already", finishes)
     return {job_id for (job_id,) in rows}
 
 
-def _fences(finishes: Sequence[Finish]) -> Values:
-    return {
-        "ids": texts([each.job_id for each in finishes]),
-        "leases": numbers([each.lease for each in finishes]),
-        "states": texts([str(target(State.RUNNING, each.move)) for each in finishes]),
-    }
-
-
 async def _apply(session: Session, finishes: Sequence[Finish], *, alone: bool) -> list[_End]:
-    rows = await session.fetch(
-        "finish",
-        **_fences(finishes),
-        moves=texts([each.move.value for each in finishes]),
-        results=binary([each.result for each in finishes]),
-        errors=texts([each.error for each in finishes]),
-        crashed=numbers([each.crashed for each in finishes]),
-        given_back=numbers([each.gives_back_attempt for each in finishes]),
-        delays=numbers([_delay(each) for each in finishes]),
-        ran=floats([each.ran for each in finishes]),
-        memory=numbers([each.memory for each in finishes]),
-        stopped=STOPPED,
-        alone=alone,
-    )
+    rows = await session.fetch_for(ENDS, "finish", finishes, stopped=STOPPED, alone=alone)
     return [_End._make(row) for row in rows]
-
-
-def _delay(finish: Finish) -> int | None:
-    """Return after how long it is due again; None leaves a released job its place in the line."""
-    keeps = finish.move is Move.RELEASE and not finish.delay
-    return None if keeps else milliseconds(finish.delay)
 
 
 async def _record(tx: Session, ends: Sequence[_End], asked: dict[str, Finish]) -> None:

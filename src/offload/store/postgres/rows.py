@@ -1,17 +1,26 @@
 """Rows to values and back."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import fields
 from functools import lru_cache
 from typing import Any
 
 from offload.core.job import Job, NewJob
-from offload.core.records import AttemptError, Failure, JobLog, LogLine, Metric, Part, Repeat
+from offload.core.records import (
+    AttemptError,
+    Failure,
+    Finish,
+    JobLog,
+    LogLine,
+    Metric,
+    Part,
+    Repeat,
+)
 from offload.core.retry import RetryPolicy
 from offload.core.schedule import CatchUp, Overlap, Schedule
-from offload.core.states import Move, State
-from offload.store.postgres.arrays import binary, floats, numbers, texts
+from offload.core.states import Move, State, target
+from offload.store.postgres.arrays import Asked, texts
 
 Row = tuple[Any, ...]
 Values = dict[str, Any]
@@ -53,38 +62,62 @@ def job_of(row: Row) -> Job:
     return Job(*values)
 
 
-def new_rows(jobs: Sequence[NewJob], blockers: int = 0) -> Values:
-    """Return the bindings of `insert_jobs`, a list a column; durations are in milliseconds."""
-    retries = [new.retry for new in jobs]
-    keys = [new.unique for new in jobs]
-    return {
-        "id": texts([new.id for new in jobs]),
-        "task": texts([new.task for new in jobs]),
-        "queue": texts([new.queue for new in jobs]),
-        "lane": texts([None if new.lane is None else new.lane.name for new in jobs]),
-        "priority": numbers([new.priority for new in jobs]),
-        "delay": numbers([milliseconds(new.delay) for new in jobs]),
-        "run_at": numbers([new.run_at for new in jobs]),
-        "blockers": numbers([blockers] * len(jobs)),
-        "max_retries": numbers([retry.max_retries for retry in retries]),
-        "backoff": floats([retry.backoff for retry in retries]),
-        "max_retry_delay": floats([retry.max_delay for retry in retries]),
-        "retry_delays": texts([delays_text(retry) for retry in retries]),
-        "timeout": floats([new.timeout for new in jobs]),
-        "expires": numbers([milliseconds(new.expires) for new in jobs]),
-        "result_ttl": floats([new.result_ttl for new in jobs]),
-        "unique_key": texts([None if key is None else key.key for key in keys]),
-        "key_scope": texts([None if key is None else key.scope.value for key in keys]),
-        "key_window": numbers([None if key is None else milliseconds(key.window) for key in keys]),
-        "on_parent_failure": texts([new.on_parent_failure.value for new in jobs]),
-        "inputs": texts([new.inputs.value for new in jobs]),
-        "metadata": texts([json_text(new.metadata) for new in jobs]),
-        "tags": texts([texts(new.tags) if new.tags else None for new in jobs]),
-        "origin": texts([new.origin for new in jobs]),
-        "schedule": texts([new.schedule for new in jobs]),
-        "tick": numbers([new.tick for new in jobs]),
-        "payload": binary([new.payload for new in jobs]),
+def _due_after(end: Finish) -> int | None:
+    """Return after how long it is due again; None leaves a released job its place in the line."""
+    keeps = end.move is Move.RELEASE and not end.delay
+    return None if keeps else milliseconds(end.delay)
+
+
+JOBS: Asked[NewJob] = Asked(
+    {
+        "id": ("text", lambda new: new.id),
+        "task": ("text", lambda new: new.task),
+        "queue": ("text", lambda new: new.queue),
+        "lane": ("text", lambda new: None if new.lane is None else new.lane.name),
+        "priority": ("bigint", lambda new: new.priority),
+        "delay": ("bigint", lambda new: milliseconds(new.delay)),
+        "run_at": ("bigint", lambda new: new.run_at),
+        "max_retries": ("int", lambda new: new.retry.max_retries),
+        "backoff": ("float8", lambda new: new.retry.backoff),
+        "max_retry_delay": ("float8", lambda new: new.retry.max_delay),
+        "retry_delays": ("text", lambda new: delays_text(new.retry)),
+        "timeout": ("float8", lambda new: new.timeout),
+        "expires": ("bigint", lambda new: milliseconds(new.expires)),
+        "result_ttl": ("float8", lambda new: new.result_ttl),
+        "unique_key": ("text", lambda new: None if new.unique is None else new.unique.key),
+        "key_scope": ("text", lambda new: None if new.unique is None else new.unique.scope.value),
+        "key_window": (
+            "bigint",
+            lambda new: None if new.unique is None else milliseconds(new.unique.window),
+        ),
+        "on_parent_failure": ("text", lambda new: new.on_parent_failure.value),
+        "inputs": ("text", lambda new: new.inputs.value),
+        "metadata": ("text", lambda new: json_text(new.metadata)),
+        "tags": ("text", lambda new: texts(new.tags) if new.tags else None),
+        "origin": ("text", lambda new: new.origin),
+        "schedule": ("text", lambda new: new.schedule),
+        "tick": ("bigint", lambda new: new.tick),
+        "payload": ("bytea", lambda new: new.payload),
     }
+)
+"""What is asked for of new jobs; durations are in milliseconds."""
+
+ENDS: Asked[Finish] = Asked(
+    {
+        "id": ("text", lambda end: end.job_id),
+        "lease": ("bigint", lambda end: end.lease),
+        "state": ("text", lambda end: target(State.RUNNING, end.move).value),
+        "move": ("text", lambda end: end.move.value),
+        "result": ("bytea", lambda end: end.result),
+        "error": ("text", lambda end: end.error),
+        "crashed": ("int", lambda end: int(end.crashed)),
+        "given_back": ("int", lambda end: int(end.gives_back_attempt)),
+        "delay": ("bigint", _due_after),
+        "ran": ("float8", lambda end: end.ran),
+        "memory": ("bigint", lambda end: end.memory),
+    }
+)
+"""What is asked for of runs that end."""
 
 
 def milliseconds(seconds: float | None) -> int | None:

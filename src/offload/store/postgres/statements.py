@@ -2,8 +2,11 @@
 
 from functools import lru_cache
 
-from offload.store.postgres.rows import JOB, SCHEDULE
+from offload.store.postgres.rows import ENDS, JOB, JOBS, SCHEDULE
 from offload.store.sql import load
+
+OF_ONE = ("insert_jobs", "finish", "ended_already")
+"""Statements that are there a second time, `…_of_one`, for one row."""
 
 # Without a clock of its own (which tests put in) a store goes by the server's.
 NOW = """coalesce(
@@ -54,8 +57,16 @@ COLUMNS = (
 @lru_cache
 def statements(schema: str) -> dict[str, str]:
     """Return every statement for the schema, which is quoted already."""
+    many = _loaded(schema, JOBS.many(), ENDS.many())
+    one = _loaded(schema, JOBS.one(), ENDS.one())
+    return many | {f"{name}_of_one": one[name] for name in OF_ONE}
+
+
+def _loaded(schema: str, asked_jobs: str, asked_ends: str) -> dict[str, str]:
     return load(
         "offload.store.postgres.sql",
+        asked_jobs=asked_jobs,
+        asked_ends=asked_ends,
         wanted=WANTED,
         claimed=CLAIMED,
         halted=HALTED,

@@ -10,28 +10,15 @@ INSERT INTO {schema}.jobs (
 SELECT
     id, task, queue, lane,
     CASE
-        WHEN blockers > 0 THEN 'blocked'
+        WHEN %(blockers)s > 0 THEN 'blocked'
         WHEN coalesce(run_at, now + delay) <= now THEN 'ready'
         ELSE 'later'
     END,
-    priority, greatest(coalesce(run_at, now + delay), now), now, blockers,
+    priority, greatest(coalesce(run_at, now + delay), now), now, %(blockers)s::int,
     max_retries, backoff, max_retry_delay, retry_delays, timeout, now + expires, result_ttl,
     unique_key, unique_key, key_scope, now + key_window, on_parent_failure, inputs,
     metadata, tags::text[], origin, schedule, tick, payload
-FROM unnest(
-    %(id)s::text[], %(task)s::text[], %(queue)s::text[], %(lane)s::text[],
-    %(priority)s::bigint[], %(delay)s::bigint[], %(run_at)s::bigint[], %(blockers)s::int[],
-    %(max_retries)s::int[], %(backoff)s::float8[], %(max_retry_delay)s::float8[],
-    %(retry_delays)s::text[], %(timeout)s::float8[], %(expires)s::bigint[],
-    %(result_ttl)s::float8[], %(unique_key)s::text[], %(key_scope)s::text[],
-    %(key_window)s::bigint[], %(on_parent_failure)s::text[], %(inputs)s::text[],
-    %(metadata)s::text[], %(tags)s::text[], %(origin)s::text[], %(schedule)s::text[],
-    %(tick)s::bigint[], %(payload)s::bytea[]
-) WITH ORDINALITY AS asked (
-    id, task, queue, lane, priority, delay, run_at, blockers, max_retries, backoff,
-    max_retry_delay, retry_delays, timeout, expires, result_ttl, unique_key, key_scope,
-    key_window, on_parent_failure, inputs, metadata, tags, origin, schedule, tick, payload, place
-), (SELECT {now} AS now) AS clock
+FROM {asked_jobs}, (SELECT {now} AS now) AS clock
 ORDER BY place
 ON CONFLICT (id) DO NOTHING
 RETURNING id, created_at

@@ -5,13 +5,7 @@
 -- result. A job that was asked to stop does not run again. `alone` leaves out those whose end
 -- others wait for, so that the rest needs no transaction beyond this statement.
 WITH asked AS MATERIALIZED (
-    SELECT *, {now} AS now FROM unnest(
-        %(ids)s::text[], %(leases)s::bigint[], %(states)s::text[], %(moves)s::text[],
-        %(results)s::bytea[], %(errors)s::text[], %(crashed)s::int[], %(given_back)s::int[],
-        %(delays)s::bigint[], %(ran)s::float8[], %(memory)s::bigint[]
-    ) WITH ORDINALITY AS asked (
-        id, lease, state, move, result, error, crashed, given_back, delay, ran, memory, place
-    )
+    SELECT *, {now} AS now FROM {asked_ends}
 ),
 ended AS (
     UPDATE {schema}.jobs
@@ -66,8 +60,7 @@ SELECT id, seq, attempt, state, lane, awaited FROM ended
 
 -- name: ended_already
 -- Of those that a commit without an answer may have ended: which are as it would have left them.
-SELECT asked.id FROM unnest(%(ids)s::text[], %(leases)s::bigint[], %(states)s::text[])
-    AS asked (id, lease, state)
+SELECT asked.id FROM {asked_ends}
 JOIN {schema}.jobs ON jobs.id = asked.id AND jobs.lease = asked.lease
 WHERE jobs.state = asked.state
     OR (asked.state = 'pending' AND jobs.state = 'cancelled' AND jobs.cancel_requested)
