@@ -28,8 +28,9 @@ CODES = {
 }
 CHANNELS = {code: channel for channel, code in CODES.items()}
 
-SPACING = 0.01
-"""Seconds between two rings of one process; what comes in between is told together."""
+SPACING, BURST = 0.01, 10
+"""Seconds between two rings of one process, but for so many at once after a silence: what comes in
+between is told together."""
 
 
 class Bell:
@@ -95,8 +96,9 @@ class Bell:
                 loop.remove_reader(descriptor)
             self._something.clear()
             self._hear(connection)
-            if self._news and loop.time() >= self._rings_at:
-                self._rings_at = loop.time() + SPACING
+            now = loop.time()
+            if self._news and now >= self._rings_at:
+                self._rings_at = max(self._rings_at, now - BURST * SPACING) + SPACING
                 await self._tell(connection)
 
     def _hear(self, connection: Connection) -> None:

@@ -1,9 +1,12 @@
 """The driver's SQL, by name, for one schema; `{fragment}`s are what several statements share."""
 
+import re
 from functools import lru_cache
 
 from offload.store.postgres.rows import ENDS, JOB, JOBS, SCHEDULE
 from offload.store.sql import load
+
+COMMENT = re.compile(r"^ *--.*\n", re.MULTILINE)
 
 OF_ONE = ("insert_jobs", "finish", "ended_already")
 """Statements that are there a second time, `…_of_one`, for one row."""
@@ -59,7 +62,9 @@ def statements(schema: str) -> dict[str, str]:
     """Return every statement for the schema, which is quoted already."""
     many = _loaded(schema, JOBS.many(), ENDS.many())
     one = _loaded(schema, JOBS.one(), ENDS.one())
-    return many | {f"{name}_of_one": one[name] for name in OF_ONE}
+    found = many | {f"{name}_of_one": one[name] for name in OF_ONE}
+    # The reasons stay here: they would go over the wire with each statement.
+    return {name: COMMENT.sub("", text) for name, text in found.items()}
 
 
 def _loaded(schema: str, asked_jobs: str, asked_ends: str) -> dict[str, str]:
