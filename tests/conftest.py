@@ -1,9 +1,12 @@
 """What all tests share."""
 
+from collections.abc import Iterator
+
 import pytest
 from hypothesis import HealthCheck, settings
 
 from offload.testing import ManualClock
+from tests.servers import valkey
 
 # The suite is imported from the package, where pytest would not explain a failed assert.
 pytest.register_assert_rewrite("offload.testing.conformance")
@@ -25,3 +28,16 @@ def anyio_backend() -> str:
 def clock() -> ManualClock:
     """Return a clock that only the test moves."""
     return ManualClock()
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[str]:
+    """Return the URL of a Redis or Valkey server that all tests share."""
+    with valkey.running() as url:
+        yield url
+
+
+@pytest.fixture
+def redis_url(redis_server: str) -> str:
+    """Return a URL for a queue of its own."""
+    return valkey.fresh(redis_server)

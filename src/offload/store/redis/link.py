@@ -1,0 +1,157 @@
+"""The way to the server: scripts go out, and again if the server was away for a moment."""
+
+import asyncio
+import random
+import secrets
+from typing import Any
+
+import hiredis
+
+from offload.core.errors import (
+    ConfigurationError,
+    StoreError,
+    StoreFull,
+    StoreRefused,
+    StoreUnavailable,
+)
+from offload.store.clock import Clock
+from offload.store.loop import CLOSED
+from offload.store.redis.address import Address
+from offload.store.redis.scripts import script
+from offload.store.redis.wire import Part, Wire, connect
+
+PATIENCE = 5.0
+"""Seconds for which a call is tried again, while the server is away or not ready."""
+REPLY = 10.0
+"""Seconds after which a server that says nothing counts as gone."""
+FIRST_PAUSE, LONGEST_PAUSE = 0.02, 0.5
+
+NOT_READY = ("LOADING", "BUSY", "READONLY", "MASTERDOWN", "TRYAGAIN", "CLUSTERDOWN", "NOREPLICAS")
+"""What a server says that is restarting, changing roles, or kept busy by a script."""
+FULL = ("OOM", "MISCONF")
+DENIED = ("NOAUTH", "WRONGPASS", "NOPERM", "NOPROTO")
+
+
+class NotReady(Exception):
+    """The server did nothing, and may do it soon."""
+
+
+class Link:
+    """Belongs to the loop that first asks it for something."""
+
+    def __init__(self, address: Address, clock: Clock | None) -> None:
+        """Reach the server at `address`; the time is the server's unless a clock is given."""
+        self.address = address
+        self._clock = clock
+        self._wire: Wire | None = None
+        self._connecting = asyncio.Lock()
+        self._closed = False
+
+    async def close(self) -> None:
+        """Await what was asked for, then let go of the connection."""
+        self._closed = True
+        if self._wire is not None:
+            await self._wire.drained()
+            self._wire.close()
+
+    async def call(self, name: str, *values: Part, once: bool = False, kept: bool = False) -> Any:
+        """Run a script and return its reply.
+
+        With `once`, a call that is repeated because its reply was lost gets that reply. With
+        `kept`, as many replicas as the address asks for have what it wrote.
+
+        Raises:
+            StoreUnavailable: the server is away for too long, or has too few replicas.
+            StoreError: it refuses.
+        """
+        command = (self.address.root, *self._time(), secrets.token_hex(8) if once else "", *values)
+        replies = [await self._run(name, command, waits=kept and self.address.replicas > 0)]
+        return replies[0]
+
+    async def command(self, *parts: Part) -> Any:
+        """Run one command of the server itself."""
+        [reply] = await self._patiently(parts)
+        return _checked(reply)
+
+    def _time(self) -> tuple[Part, ...]:
+        clock = self._clock
+        return ("", "", "") if clock is None else (clock.now(), repr(clock.ticks()), clock.boot())
+
+    async def _run(self, name: str, values: tuple[Part, ...], *, waits: bool) -> Any:
+        known = script(name)
+        most = round(self.address.replica_timeout * 1000)
+        wait = (("WAIT", self.address.replicas, most),) if waits else ()
+        replies = await self._patiently(("EVALSHA", known.digest, 1, *values), *wait)
+        if isinstance(replies[0], hiredis.ReplyError) and str(replies[0]).startswith("NOSCRIPT"):
+            # A restart, or a SCRIPT FLUSH: it does not know the script (any more).
+            replies = await self._patiently(("EVAL", known.text, 1, *values), *wait)
+        reply = _checked(replies[0])
+        if waits and _checked(replies[1]) < self.address.replicas:
+            raise StoreUnavailable(
+                f"stored, but only {replies[1]} of {self.address.replicas} replicas have it "
+                f"after {self.address.replica_timeout:g} s: the same call may be repeated"
+            )
+        return reply
+
+    async def _patiently(self, *commands: tuple[Part, ...]) -> list[Any]:
+        loop = asyncio.get_running_loop()
+        deadline, pause = loop.time() + PATIENCE, FIRST_PAUSE
+        while True:
+            try:
+                return await self._ask(commands)
+            except (OSError, NotReady, hiredis.ProtocolError) as error:
+                if self._closed:
+                    raise StoreUnavailable(CLOSED) from None
+                if loop.time() + pause > deadline:
+                    where = self.address.shown
+                    raise StoreUnavailable(f"{where} is away: {error or 'no answer'}") from error
+            await asyncio.sleep(pause * (0.5 + random.random() / 2))  # noqa: S311 - jitter
+            pause = min(pause * 2, LONGEST_PAUSE)
+
+    async def _ask(self, commands: tuple[tuple[Part, ...], ...]) -> list[Any]:
+        wire = await self._connected()
+        futures = wire.ask(*commands)
+        done, late = await asyncio.wait(futures, timeout=REPLY)
+        if late:
+            wire.close()  # else the next reply would be taken for this one
+            raise ConnectionError("the server does not answer")
+        replies = [future.result() for future in futures]
+        first = replies[0]
+        if isinstance(first, hiredis.ReplyError) and str(first).startswith(NOT_READY):
+            if str(first).startswith("READONLY"):
+                wire.close()  # a replica now: the name may lead to another server
+            raise NotReady(str(first))
+        return replies
+
+    async def _connected(self) -> Wire:
+        wire = self._wire
+        if wire is not None and not wire.lost.done():
+            return wire
+        async with self._connecting:
+            if self._closed:
+                raise StoreUnavailable(CLOSED)
+            if self._wire is None or self._wire.lost.done():
+                try:
+                    self._wire = await connect(self.address)
+                except hiredis.ReplyError as error:
+                    raise _typed(error) from error
+            return self._wire
+
+
+def _checked(reply: Any) -> Any:
+    if isinstance(reply, hiredis.ReplyError):
+        raise _typed(reply) from reply
+    return reply
+
+
+def _typed(error: Exception) -> Exception:
+    said = str(error)
+    if said.startswith(FULL):
+        return StoreFull(f"the server takes nothing more: {said}")
+    if said.startswith(NOT_READY):
+        return NotReady(said)
+    if said.startswith(DENIED):
+        return ConfigurationError(f"the server does not let us in: {said}")
+    if "max number of" in said or "invalid multibulk length" in said:
+        return StoreRefused(f"this cannot be stored: {said}")
+    return StoreError(f"the server reports an error: {said}")

@@ -1,0 +1,147 @@
+-- How jobs come in: once, under their keys, all of a batch or none.
+--
+-- A request is five arguments: id, terms (what jobs of one call mostly share), body, the ids of
+-- its parents and its tags, both as JSON or ''.
+local TERMS = '>BBBBBi8i8i8i8dddHc0Hc0Hc0Hc0I4c0'
+local ASKED = 5
+local NEVER, WINDOW = -1, 3
+local REPLACE, REJECT = 2, 3
+
+local parsed = {}
+
+local function terms_of(raw)
+  local t = parsed[raw]
+  if not t then
+    t = {}
+    t.scope, t.conflict, t.policy, t.inputs, t.at, t.priority, t.due, t.expires, t.window, t.ttl,
+      t.interval, t.places, t.queue, t.task, t.lane, t.schedule, t.key = parse(TERMS, raw)
+    parsed[raw] = t
+  end
+  return t
+end
+
+local function holds(r)
+  if r.scope == WINDOW then return now < r.key_until end
+  if r.scope == 1 then return r.state == PENDING and r.lease == 0 end
+  return r.state == PENDING or r.state == RUNNING
+end
+
+local function holder_of(key)
+  local id = hget('keys', key)
+  local r = id and job(id)
+  return r and holds(r) and r
+end
+
+local function fresh(id, t)
+  local due = t.at == 1 and t.due or now + t.due
+  return {
+    id = id, state = PENDING, phase = 0, cancel = 0, error = 0, message = 0, data = 0,
+    parents = 0, children = 0, tagged = 0, scope = t.scope, policy = t.policy, inputs = t.inputs,
+    progress = -1, version = 1, attempt = 0, lease = 0, crashes = 0, blockers = 0,
+    seq = number('job'), priority = t.priority, run_at = math.max(due, now), created_at = now,
+    started_at = 0, finished_at = 0, expires_at = t.expires == NEVER and 0 or now + t.expires,
+    key_until = t.window == NEVER and 0 or now + t.window, ttl = t.ttl,
+    metrics = 0, errors = 0, logs = 0, worker = '', queue = t.queue, task = t.task,
+    lane = t.lane, schedule = t.schedule, key = t.key,
+  }
+end
+
+-- Link a job with its parents; return the first of them that has ended without what it needs.
+local function adopt(r, parents)
+  local lost, seen = nil, {}
+  hset('parents', r.id, cjson.encode(parents))
+  r.parents = 1
+  for _, id in ipairs(parents) do
+    if not seen[id] then
+      seen[id] = true
+      local parent = rows[id]
+      local others = children(parent)
+      others[#others + 1] = r.id
+      known[id] = others
+      zset('children:' .. id, r.id, r.seq)
+      if parent.children == 0 then
+        parent.children = 1
+        keep(parent)
+      end
+      if parent.state <= RUNNING then
+        r.blockers = r.blockers + 1
+      elseif not lost and orphans(parent, r.policy) then
+        lost = parent
+      end
+    end
+  end
+  return lost
+end
+
+local function index(r, tags)
+  zset('task:' .. r.task, r.id, r.seq)
+  set('queues', r.queue, true)
+  if r.schedule ~= '' then zset('schedule:' .. r.schedule, r.id, r.seq) end
+  if tags ~= '' then
+    r.tagged = 1
+    for _, tag in ipairs(cjson.decode(tags)) do zset('tag:' .. tag, r.id, r.seq) end
+  end
+end
+
+local function insert(id, t, body, parents, tags)
+  local r = fresh(id, t)
+  rows[id] = r
+  hset('body', id, body)
+  index(r, tags)
+  if t.key ~= '' then hset('keys', t.key, id) end
+  if t.lane ~= '' and (t.interval >= 0 or t.places >= 0) then
+    hset('lanes', t.lane, pack('>dd', t.interval, t.places))
+  end
+  local lost = #parents > 0 and adopt(r, parents)
+  zset(crowd(r), id, r.seq)
+  if lost then
+    over(r, CANCELLED)
+    say(r, 'error', orphaned(lost))
+  else
+    if r.schedule ~= '' then set('live:' .. r.schedule, id, true) end
+    if r.blockers == 0 then feed(r) end
+    wait(r)
+  end
+  keep(r)
+  news.r = true
+end
+
+-- Answer one request: the id of the job that is there now, or nil and why it is refused.
+local function admit(place, answers)
+  local id, t = ARGV[place], terms_of(ARGV[place + 1])
+  if job(id) then return id end
+  local parents = ARGV[place + 3] == '' and {} or cjson.decode(ARGV[place + 3])
+  for number, parent in ipairs(parents) do
+    -- A parent that was itself answered with another job stands for that one.
+    parents[number] = answers[parent] or parent
+  end
+  for _, parent in ipairs(parents) do
+    if not job(parent) then return nil, { '', 'unknown', id, parent } end
+  end
+  local holder = t.key ~= '' and holder_of(t.key)
+  if holder then
+    if t.conflict == REJECT then return nil, { '', 'held', t.key, holder.id } end
+    if t.conflict ~= REPLACE or holder.state ~= PENDING then return holder.id end
+    give_up(holder, 'cancelled')
+    settle({ holder })
+  end
+  insert(id, t, ARGV[place + 2], parents, ARGV[place + 4])
+  return id
+end
+
+-- Answer the requests from one argument up to another: the ids, or nil and a refusal.
+local function admit_all(from, to)
+  local ids, answers, n = {}, {}, 0
+  for place = from, to, ASKED do
+    n = n + 1
+    ids[n] = ARGV[place]
+  end
+  load(ids)
+  for number, id in ipairs(ids) do
+    local answer, refusal = admit(from + (number - 1) * ASKED, answers)
+    if not answer then return nil, refusal end
+    answers[id] = answer
+    ids[number] = answer
+  end
+  return ids
+end
