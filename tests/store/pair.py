@@ -14,8 +14,10 @@ from offload.core.job import Job
 from offload.core.states import TRANSITIONS
 from offload.store.base import JobFilter, RecordFilter, Store
 from offload.store.memory import MemoryStore
+from offload.store.redis import RedisStore
 from offload.store.sqlite import SQLiteStore
 from offload.testing import ManualClock
+from tests.servers import valkey
 from tests.store.draws import QUEUES, Fault
 
 Answer = TypeVar("Answer")
@@ -54,12 +56,16 @@ class Pair:
     """Two stores: the model, and a file that two store objects share."""
 
     def __init__(self, driver: str) -> None:
-        """Open the stores, all on one clock; the driver "memory" plays the model with itself."""
+        """Open the stores, all on one clock; the driver "memory" plays the model with itself.
+
+        The driver may be the URL of a Redis server.
+        """
         self.runner = asyncio.Runner()
         self.folder = tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None)
         self.clock = ManualClock()
         self.model = MemoryStore(self.clock)
         self.twin = MemoryStore(self.clock) if driver == "memory" else None
+        self.url = valkey.fresh(driver) if driver.startswith("redis:") else None
         self.files = [self.opened(), self.opened()]
         self.turn = 0
         self.stay = False
@@ -69,7 +75,11 @@ class Pair:
         if self.twin is not None:
             return self.twin
         path = Path(self.folder.name) / "jobs.db"
-        store = SQLiteStore(path, clock=self.clock, synchronous="NORMAL")
+        store: Store = (
+            SQLiteStore(path, clock=self.clock, synchronous="NORMAL")
+            if self.url is None
+            else RedisStore(self.url, clock=self.clock)
+        )
         self.runner.run(store.open())
         return store
 

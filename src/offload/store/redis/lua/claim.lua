@@ -52,6 +52,7 @@ end
 if expire() then
   return done({ '', now, now })
 end
+flush()
 local left, freed = PROMOTED, news.r
 for _, queue in ipairs(call('SMEMBERS', P .. 'laters')) do
   if is_open(queue) then
