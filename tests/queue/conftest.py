@@ -13,8 +13,10 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "jobs.db"
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=["memory", "sqlite", "redis"])
 def url(request: pytest.FixtureRequest, path: Path) -> str:
+    if request.param == "redis":
+        return str(request.getfixturevalue("redis_url"))
     return "memory://" if request.param == "memory" else str(path)
 
 

@@ -9,7 +9,7 @@ import hiredis
 
 from offload.store.base import Channel
 from offload.store.redis.address import Address
-from offload.store.redis.wire import Wire, connect
+from offload.store.redis.wire import CONNECTING, Wire, connect
 
 CODES = {
     ord("r"): Channel.READY,
@@ -34,7 +34,10 @@ class Ear:
     async def open(self) -> None:
         """Listen from now on."""
         self._listening = asyncio.create_task(self._listen(), name="offload-ear")
-        await self._ready.wait()
+        # A server that goes away now is polled until it is heard again.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CONNECTING):
+                await self._ready.wait()
 
     async def close(self) -> None:
         """Listen no more."""

@@ -150,7 +150,9 @@ class Reading(ABC):
         fits: Callable[[Row], bool],
     ) -> list[Row]:
         found: list[Row] = []
-        all_of_them = self._of_all(kind) if wanted.job_id is None else self._of_job(kind, wanted.job_id)
+        all_of_them = (
+            self._of_all(kind) if wanted.job_id is None else self._of_job(kind, wanted.job_id)
+        )
         async for each in all_of_them:
             if len(found) >= wanted.limit:
                 break

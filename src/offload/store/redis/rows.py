@@ -9,7 +9,16 @@ from typing import Any
 from offload.core.errors import StoreCorrupted, StoreRefused
 from offload.core.job import Inputs, Job, NewJob, OnParentFailure
 from offload.core.lane import Lane
-from offload.core.records import AttemptError, Failure, Finish, JobLog, LogLine, Metric, Part, Report
+from offload.core.records import (
+    AttemptError,
+    Failure,
+    Finish,
+    JobLog,
+    LogLine,
+    Metric,
+    Part,
+    Report,
+)
 from offload.core.retry import RetryPolicy
 from offload.core.schedule import CatchUp, Overlap, Schedule
 from offload.core.states import Move, State
@@ -72,7 +81,11 @@ def terms(new: NewJob) -> bytes:
             -1.0 if lane.max_running is None else lane.max_running,
         )
         names = (new.queue, new.task, named(new.lane and lane.name), named(new.schedule))
-        return numbers + b"".join(map(_short, names)) + _long(named(new.unique and unique.key).encode())
+        return (
+            numbers
+            + b"".join(map(_short, names))
+            + _long(named(new.unique and unique.key).encode())
+        )
     except struct.error as error:
         raise StoreRefused(f"job {new.id} cannot be stored: {error}") from None
 
@@ -97,7 +110,9 @@ def head(new: NewJob) -> bytes:
         "schedule": new.schedule,
         "tick": new.tick,
     }
-    return _long(json.dumps({name: value for name, value in said.items() if value is not None}).encode())
+    return _long(
+        json.dumps({name: value for name, value in said.items() if value is not None}).encode()
+    )
 
 
 def _ms(seconds: float | None) -> int:
@@ -250,8 +265,12 @@ def ending(finish: Finish, holder: str) -> tuple[bytes | str, ...]:
         )
     except struct.error as error:
         raise StoreRefused(f"the end of {finish.job_id} cannot be stored: {error}") from None
-    said = b"" if failure is None else b"".join(
-        _long(part.encode()) for part in (failure.type, failure.message, failure.traceback)
+    said = (
+        b""
+        if failure is None
+        else b"".join(
+            _long(part.encode()) for part in (failure.type, failure.message, failure.traceback)
+        )
     )
     return finish.job_id, fixed, finish.result or b"", said, finish.error or "", holder
 

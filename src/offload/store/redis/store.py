@@ -11,8 +11,10 @@ from offload.core.records import Finish, Held, Report
 from offload.core.schedule import Edit, Fire, Schedule, edited, redefined
 from offload.store.base import FORGET_WORKERS, Beat, Capabilities, Channel, Claim, Lapse, Pruned
 from offload.store.clock import Clock
+from offload.store.health import Level
 from offload.store.redis.address import address_of
 from offload.store.redis.ear import CODES, Ear
+from offload.store.redis.health import eviction, facts
 from offload.store.redis.holders import Holders
 from offload.store.redis.link import Link
 from offload.store.redis.reading import Reading
@@ -32,7 +34,6 @@ from offload.store.signals import Signals
 
 LAYOUT = 1
 """Rises when an older version could not work with what a newer one has stored."""
-SAFE = "noeviction"
 SLICE = 200
 """How much a prune removes at a time: nobody else is served meanwhile."""
 
@@ -84,7 +85,9 @@ class RedisStore(Reading):
         await link.close()
         await self._ear.close()
 
-    async def _call(self, name: str, *values: Part, once: bool = False, kept: bool = False) -> Reply:
+    async def _call(
+        self, name: str, *values: Part, once: bool = False, kept: bool = False
+    ) -> Reply:
         if self._link is None:
             raise ConfigurationError("the store is not open")
         reply: Reply = await self._link.call(name, *values, once=once, kept=kept)
@@ -326,13 +329,9 @@ def _admitted(reply: Reply) -> Reply:
 
 
 def _require_safe(info: bytes) -> None:
-    said = dict(line.split(":", 1) for line in info.decode().splitlines() if ":" in line)
-    policy = said.get("maxmemory_policy", SAFE)
-    if policy != SAFE:
-        raise ConfigurationError(
-            f"the server's maxmemory-policy is {policy}: it would throw jobs away when its memory "
-            f"is full. Set it with: CONFIG SET maxmemory-policy {SAFE}"
-        )
+    found = eviction(facts(info))
+    if found.level is Level.WRONG:
+        raise ConfigurationError(f"maxmemory-policy {found.found}: {found.remedy}")
 
 
 def _require_known(layout: int) -> None:
