@@ -65,8 +65,18 @@ class Link:
             StoreError: it refuses.
         """
         command = (self.address.root, *self._time(), secrets.token_hex(8) if once else "", *values)
-        replies = [await self._run(name, command, waits=kept and self.address.replicas > 0)]
-        return replies[0]
+        known = script(name)
+        replies = await self._patiently(("EVALSHA", known.digest, 1, *command), *self._waits(kept))
+        if isinstance(replies[0], hiredis.ReplyError) and str(replies[0]).startswith("NOSCRIPT"):
+            # A restart, or a SCRIPT FLUSH: it does not know the script (any more).
+            replies = await self._patiently(("EVAL", known.text, 1, *command), *self._waits(kept))
+        reply, *waited = map(_checked, replies)
+        if waited and waited[-1] < self.address.replicas:
+            raise StoreUnavailable(
+                f"stored, but only {waited[-1]} of {self.address.replicas} replicas have it "
+                f"after {self.address.replica_timeout:g} s: the same call may be repeated"
+            )
+        return reply
 
     async def command(self, *parts: Part) -> Any:
         """Run one command of the server itself."""
@@ -77,21 +87,14 @@ class Link:
         clock = self._clock
         return ("", "", "") if clock is None else (clock.now(), repr(clock.ticks()), clock.boot())
 
-    async def _run(self, name: str, values: tuple[Part, ...], *, waits: bool) -> Any:
-        known = script(name)
-        most = round(self.address.replica_timeout * 1000)
-        wait = (("WAIT", self.address.replicas, most),) if waits else ()
-        replies = await self._patiently(("EVALSHA", known.digest, 1, *values), *wait)
-        if isinstance(replies[0], hiredis.ReplyError) and str(replies[0]).startswith("NOSCRIPT"):
-            # A restart, or a SCRIPT FLUSH: it does not know the script (any more).
-            replies = await self._patiently(("EVAL", known.text, 1, *values), *wait)
-        reply = _checked(replies[0])
-        if waits and _checked(replies[1]) < self.address.replicas:
-            raise StoreUnavailable(
-                f"stored, but only {replies[1]} of {self.address.replicas} replicas have it "
-                f"after {self.address.replica_timeout:g} s: the same call may be repeated"
-            )
-        return reply
+    def _waits(self, kept: bool) -> list[tuple[Part, ...]]:  # noqa: FBT001 - as it came in
+        """Return how to wait for replicas, if there is something to wait for."""
+        if not kept or not self.address.replicas:
+            return []
+        # Who waits on a connection that has written nothing, as for a job that was there
+        # already, would not wait for what another has written.
+        mark = ("SET", self.address.root + "mark", 1)
+        return [mark, ("WAIT", self.address.replicas, round(self.address.replica_timeout * 1000))]
 
     async def _patiently(self, *commands: tuple[Part, ...]) -> list[Any]:
         loop = asyncio.get_running_loop()
@@ -104,14 +107,14 @@ class Link:
                     raise StoreUnavailable(CLOSED) from None
                 if loop.time() + pause > deadline:
                     where = self.address.shown
-                    raise StoreUnavailable(f"{where} is away: {error or 'no answer'}") from error
+                    raise StoreUnavailable(f"{where} is away: {error}") from error
             await asyncio.sleep(pause * (0.5 + random.random() / 2))  # noqa: S311 - jitter
             pause = min(pause * 2, LONGEST_PAUSE)
 
     async def _ask(self, commands: tuple[tuple[Part, ...], ...]) -> list[Any]:
         wire = await self._connected()
         futures = wire.ask(*commands)
-        done, late = await asyncio.wait(futures, timeout=REPLY)
+        _, late = await asyncio.wait(futures, timeout=REPLY)
         if late:
             wire.close()  # else the next reply would be taken for this one
             raise ConnectionError("the server does not answer")

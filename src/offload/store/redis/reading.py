@@ -1,6 +1,5 @@
 """What can be read: a script each, in pages where there may be much."""
 
-import json
 import struct
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -201,7 +200,7 @@ class Reading(ABC):
 
 def _asked(wanted: JobFilter) -> list[wire.Part]:
     """Return what to look for; that of names which may be empty is told from none."""
-    states = ",".join(str(rows.STATES.index(state)) for state in wanted.states)
+    states = ",".join(str(rows.STATE_CODES[state]) for state in wanted.states)
     names = (wanted.task, wanted.queue, wanted.tag, wanted.schedule)
     instants = (wanted.created_after, wanted.created_before)
     return [states, *map(rows.named, names), *("" if at is None else at for at in instants)]

@@ -25,10 +25,11 @@ from offload.core.states import Move, State
 from offload.core.unique import OnConflict, Scope, UniqueKey
 from offload.store.base import WorkerRow
 
-STATES = (None, *State)
+STATES = dict(enumerate(State, 1))
 """By the numbers that rows have for them; the scripts have the same order."""
-MOVES = (None, Move.COMPLETE, Move.RETRY, Move.RELEASE, Move.FAIL, Move.BURY, Move.CANCEL)
-MOVE_CODES = {move: code for code, move in enumerate(MOVES) if move is not None}
+STATE_CODES = {state: code for code, state in STATES.items()}
+MOVES = (Move.COMPLETE, Move.RETRY, Move.RELEASE, Move.FAIL, Move.BURY, Move.CANCEL)
+MOVE_CODES = {move: code for code, move in enumerate(MOVES, 1)}
 SCOPES = {Scope.PENDING: 1, Scope.RUNNING: 2, Scope.WINDOW: 3}
 CONFLICTS = {OnConflict.RETURN: 1, OnConflict.REPLACE: 2, OnConflict.REJECT: 3}
 INPUTS = {Inputs.NONE: 0, Inputs.FIRST: 1, Inputs.LIST: 2}
@@ -80,11 +81,16 @@ def terms(new: NewJob) -> bytes:
             -1.0 if lane.interval is None else lane.interval,
             -1.0 if lane.max_running is None else lane.max_running,
         )
-        names = (new.queue, new.task, named(new.lane and lane.name), named(new.schedule))
+        names = (
+            new.queue,
+            new.task,
+            named(None if new.lane is None else lane.name),
+            named(new.schedule),
+        )
         return (
             numbers
             + b"".join(map(_short, names))
-            + _long(named(new.unique and unique.key).encode())
+            + _long(named(None if new.unique is None else unique.key).encode())
         )
     except struct.error as error:
         raise StoreRefused(f"job {new.id} cannot be stored: {error}") from None
@@ -200,41 +206,15 @@ def job_of(shown: Sequence[Any]) -> Job:
         )
     except (KeyError, TypeError, ValueError, struct.error) as damage:
         raise StoreCorrupted(f"job {job_id!r} is damaged ({damage!r})") from damage
+    said = None if message is None else message.decode()
+    why = None if error is None else error.decode()
     return Job(
-        job_id.decode(),
-        task,
-        queue,
-        STATES[state],  # type: ignore[arg-type]
-        body[4 + size :],
-        priority,
-        run_at,
-        created_at,
-        retry,
-        attempt,
-        lease,
-        crashes,
-        version,
-        worker,
-        started_at or None,
-        finished_at or None,
-        timeout,
-        expires_at or None,
-        None if ttl < 0 else ttl,
-        None if progress < 0 else progress,
-        None if message is None else message.decode(),
-        data,
-        result,
-        None if error is None else error.decode(),
-        key,
-        cancel == 1,
-        blockers,
-        lane,
-        metadata,
-        tags,
-        origin,
-        schedule,
-        tick,
-    )
+        job_id.decode(), task, queue, STATES[state], body[4 + size :], priority, run_at,
+        created_at, retry, attempt, lease, crashes, version, worker, started_at or None,
+        finished_at or None, timeout, expires_at or None, None if ttl < 0 else ttl,
+        None if progress < 0 else progress, said, data, result, why, key, cancel == 1, blockers,
+        lane, metadata, tags, origin, schedule, tick,
+    )  # fmt: skip
 
 
 def number_of(row: bytes) -> int:
@@ -338,7 +318,7 @@ def metric_of(number: int, raw: bytes) -> Metric:
         job_id=raw[place + size :].decode(),
         task=raw[place : place + size].decode(),
         attempt=attempt,
-        move=MOVES[move],  # type: ignore[arg-type]
+        move=MOVES[move - 1],
         wait=wait / 1000,
         ran=ran,
         memory=None if memory < 0 else memory,

@@ -21,6 +21,12 @@ CONNECTING = 5.0
 Part = str | bytes | int | float
 
 
+def packed(command: tuple[Part, ...]) -> bytes:
+    """Return a command as it is sent."""
+    data: bytes = hiredis.pack_command(command)  # type: ignore[arg-type]  # its stub: one part
+    return data
+
+
 class Wire(asyncio.Protocol):
     """Lives on the loop that connected it."""
 
@@ -66,7 +72,7 @@ class Wire(asyncio.Protocol):
             raise ConnectionError("the connection is closed")
         replies = [self._loop.create_future() for _ in commands]
         self._waiting += replies
-        self._transport.write(b"".join(map(hiredis.pack_command, commands)))
+        self._transport.write(b"".join(map(packed, commands)))
         return replies
 
     async def drained(self) -> None:
@@ -98,12 +104,21 @@ async def connect(address: Address, heard: Callable[[Any], None] | None = None) 
             )
         try:
             for reply in await asyncio.gather(*wire.ask(*_greeting(address))):
-                if isinstance(reply, hiredis.ReplyError):
-                    raise reply
+                require(reply)
         except BaseException:
             wire.close()
             raise
     return wire
+
+
+def require(reply: object) -> None:
+    """Return unless the server has refused.
+
+    Raises:
+        hiredis.ReplyError: it has.
+    """
+    if isinstance(reply, hiredis.ReplyError):
+        raise reply
 
 
 def _greeting(address: Address) -> list[tuple[Part, ...]]:

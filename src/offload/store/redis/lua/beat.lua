@@ -1,6 +1,7 @@
 -- with: base rows
 -- ARGV[5..7]: worker, lease in seconds, and what else it says of itself.
 -- Answer: id, lease and whether it is to stop, of each job that it holds.
+although_full()
 local worker, lease = ARGV[FIRST], tonumber(ARGV[FIRST + 1])
 local known = hget('workers', worker)
 local _, _, started = parse('>ddi8', known or pack('>ddi8', 0, 0, now))

@@ -1,5 +1,6 @@
 -- with: base rows families
 -- ARGV[5]: id; ARGV[6]: '1' to ask a running one to stop.
+although_full()
 local r, running = job(ARGV[FIRST]), ARGV[FIRST + 1] == '1'
 if not r or r.state ~= (running and RUNNING or PENDING) then return done({ '', 0 }) end
 if running then

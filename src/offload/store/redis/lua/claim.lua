@@ -2,6 +2,7 @@
 -- ARGV[5..7]: worker, how many jobs, whether of all queues; then the names of the queues.
 --
 -- Answer: the instant at which time alone lets the next job start, or ''; the time; the jobs.
+although_full()
 local worker, limit, all = ARGV[FIRST], tonumber(ARGV[FIRST + 1]), ARGV[FIRST + 2] == '1'
 local PROMOTED = 500
 

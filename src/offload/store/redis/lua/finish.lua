@@ -3,6 +3,7 @@
 -- type, message and traceback (packed, or ''), the text to show or '', the holder if known.
 --
 -- Answer: 1 for each ending that was applied, else 0.
+although_full()
 local FIXED = '>I4BBBi8di8'
 local MOVE = { complete = 1, retry = 2, release = 3, fail = 4, bury = 5, cancel = 6 }
 local LEADS = { COMPLETE, PENDING, PENDING, FAILED, DEAD, CANCELLED }

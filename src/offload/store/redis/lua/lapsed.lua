@@ -1,5 +1,6 @@
 -- with: base rows
 -- ARGV[5]: how many. Answer: why, for each job; then the jobs.
+although_full()
 local left = tonumber(ARGV[FIRST])
 local ids, reasons = {}, {}
 

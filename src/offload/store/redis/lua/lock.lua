@@ -1,5 +1,6 @@
 -- with: base
 -- ARGV[5]: 'take' or 'drop'; ARGV[6..8]: name, owner, seconds. Answer: the token, or 0.
+although_full()
 local LOCK = '>i8ddHc0Hc0'
 local what, name, owner, ttl = unpack(ARGV, FIRST, FIRST + 3)
 local raw = hget('locks', name)

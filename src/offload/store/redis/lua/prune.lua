@@ -1,6 +1,7 @@
 -- with: base rows families admission records
 -- ARGV[5]: a kind: jobs, dead, records, workers. ARGV[6]: an age in seconds, or ''. ARGV[7]: how
 -- many at most. Answer: how many went, how many records that is, whether there may be more.
+although_full()
 local kind, age, left = ARGV[FIRST], tonumber(ARGV[FIRST + 1]), tonumber(ARGV[FIRST + 2])
 local before = age and now - age * 1000
 local RECORDS = { 'errors', 'logs', 'metrics' }

@@ -1,6 +1,7 @@
 -- with: base rows families records
 -- Eight arguments a report: id, lease, holder if known, progress or '', message ('' or '=' and the
 -- text), data (likewise), log lines and parts (packed, see `text_at`).
+although_full()
 local ASKED = 8
 
 local function texts_of(packed)
