@@ -15,15 +15,17 @@ local function terms_of(raw)
     t = {}
     t.scope, t.conflict, t.policy, t.inputs, t.at, t.priority, t.due, t.expires, t.window, t.ttl,
       t.interval, t.places, t.queue, t.task, t.lane, t.schedule, t.key = parse(TERMS, raw)
+    t.tail = pack(TAIL_FORMAT, #t.queue, t.queue, #t.task, t.task, #t.lane, t.lane, #t.schedule,
+      t.schedule, #t.key, t.key)
     parsed[raw] = t
   end
   return t
 end
 
 local function holds(r)
-  if r.scope == WINDOW then return now < r.key_until end
-  if r.scope == 1 then return r.state == PENDING and r.lease == 0 end
-  return r.state == PENDING or r.state == RUNNING
+  if r[SCOPE] == WINDOW then return now < r[KEY_UNTIL] end
+  if r[SCOPE] == 1 then return r[STATE] == PENDING and r[LEASE] == 0 end
+  return r[STATE] == PENDING or r[STATE] == RUNNING
 end
 
 local function holder_of(key)
@@ -35,37 +37,32 @@ end
 local function fresh(id, t)
   local due = t.at == 1 and t.due or now + t.due
   return {
-    id = id, state = PENDING, phase = 0, cancel = 0, error = 0, message = 0, data = 0,
-    parents = 0, children = 0, tagged = 0, scope = t.scope, policy = t.policy, inputs = t.inputs,
-    progress = -1, version = 1, attempt = 0, lease = 0, crashes = 0, blockers = 0,
-    seq = number('job'), priority = t.priority, run_at = math.max(due, now), created_at = now,
-    started_at = 0, finished_at = 0, expires_at = t.expires == NEVER and 0 or now + t.expires,
-    key_until = t.window == NEVER and 0 or now + t.window, ttl = t.ttl,
-    metrics = 0, errors = 0, logs = 0, worker = '', queue = t.queue, task = t.task,
-    lane = t.lane, schedule = t.schedule, key = t.key,
+    PENDING, 0, 0, 0, 0, 0, 0, 0, 0, t.scope, t.policy, t.inputs, -1, 1, 0, 0, 0, 0, number('job'),
+    t.priority, math.max(due, now), now, 0, 0, t.expires == NEVER and 0 or now + t.expires,
+    t.window == NEVER and 0 or now + t.window, t.ttl, 0, 0, 0, '', t.tail, names_of(t.tail), id, '',
   }
 end
 
 -- Link a job with its parents; return the first of them that has ended without what it needs.
 local function adopt(r, parents)
   local lost, seen = nil, {}
-  hset('parents', r.id, cjson.encode(parents))
-  r.parents = 1
+  hset('parents', r[ID], cjson.encode(parents))
+  r[PARENTS] = 1
   for _, id in ipairs(parents) do
     if not seen[id] then
       seen[id] = true
       local parent = rows[id]
       local others = children(parent)
-      others[#others + 1] = r.id
+      others[#others + 1] = r[ID]
       known[id] = others
-      zset('children:' .. id, r.id, r.seq)
-      if parent.children == 0 then
-        parent.children = 1
+      zset('children:' .. id, r[ID], r[SEQ])
+      if parent[CHILDREN] == 0 then
+        parent[CHILDREN] = 1
         keep(parent)
       end
-      if parent.state <= RUNNING then
-        r.blockers = r.blockers + 1
-      elseif not lost and orphans(parent, r.policy) then
+      if parent[STATE] <= RUNNING then
+        r[BLOCKERS] = r[BLOCKERS] + 1
+      elseif not lost and orphans(parent, r[POLICY]) then
         lost = parent
       end
     end
@@ -74,12 +71,12 @@ local function adopt(r, parents)
 end
 
 local function index(r, tags)
-  zset('task:' .. r.task, r.id, r.seq)
-  set('queues', r.queue, true)
-  if r.schedule ~= '' then zset('schedule:' .. r.schedule, r.id, r.seq) end
+  zset('task:' .. r[NAMED].task, r[ID], r[SEQ])
+  set('queues', r[NAMED].queue, true)
+  if r[NAMED].schedule ~= '' then zset('schedule:' .. r[NAMED].schedule, r[ID], r[SEQ]) end
   if tags ~= '' then
-    r.tagged = 1
-    for _, tag in ipairs(cjson.decode(tags)) do zset('tag:' .. tag, r.id, r.seq) end
+    r[TAGGED] = 1
+    for _, tag in ipairs(cjson.decode(tags)) do zset('tag:' .. tag, r[ID], r[SEQ]) end
   end
 end
 
@@ -93,13 +90,13 @@ local function insert(id, t, body, parents, tags)
     hset('lanes', t.lane, pack('>dd', t.interval, t.places))
   end
   local lost = #parents > 0 and adopt(r, parents)
-  zset(crowd(r), id, r.seq)
+  zset(crowd(r), id, r[SEQ])
   if lost then
     over(r, CANCELLED)
     say(r, 'error', orphaned(lost))
   else
-    if r.schedule ~= '' then set('live:' .. r.schedule, id, true) end
-    if r.blockers == 0 then feed(r) end
+    if r[NAMED].schedule ~= '' then set('live:' .. r[NAMED].schedule, id, true) end
+    if r[BLOCKERS] == 0 then feed(r) end
     wait(r)
   end
   keep(r)
@@ -120,8 +117,8 @@ local function admit(place, answers)
   end
   local holder = t.key ~= '' and holder_of(t.key)
   if holder then
-    if t.conflict == REJECT then return nil, { '', 'held', t.key, holder.id } end
-    if t.conflict ~= REPLACE or holder.state ~= PENDING then return holder.id end
+    if t.conflict == REJECT then return nil, { '', 'held', t.key, holder[ID] } end
+    if t.conflict ~= REPLACE or holder[STATE] ~= PENDING then return holder[ID] end
     give_up(holder, 'cancelled')
     settle({ holder })
   end

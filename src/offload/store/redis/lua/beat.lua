@@ -11,6 +11,6 @@ load(ids)
 local reply = { '' }
 for _, id in ipairs(ids) do
   local r, n = rows[id], #reply
-  reply[n + 1], reply[n + 2], reply[n + 3] = id, r.lease, r.cancel
+  reply[n + 1], reply[n + 2], reply[n + 3] = id, r[LEASE], r[CANCEL]
 end
 return done(reply)

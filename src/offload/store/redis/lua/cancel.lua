@@ -2,9 +2,9 @@
 -- ARGV[5]: id; ARGV[6]: '1' to ask a running one to stop.
 although_full()
 local r, running = job(ARGV[FIRST]), ARGV[FIRST + 1] == '1'
-if not r or r.state ~= (running and RUNNING or PENDING) then return done({ '', 0 }) end
+if not r or r[STATE] ~= (running and RUNNING or PENDING) then return done({ '', 0 }) end
 if running then
-  r.cancel = 1
+  r[CANCEL] = 1
   put(r)
   news.x = true
 else

@@ -24,7 +24,7 @@ local function expire()
     expired[place] = rows[id]
     give_up(rows[id], 'expired')
   end
-  table.sort(expired, function(a, b) return a.seq < b.seq end)
+  table.sort(expired, function(a, b) return a[SEQ] < b[SEQ] end)
   settle(expired)
   return #ids == PROMOTED
 end
@@ -101,51 +101,53 @@ local function allowed(lane)
   return math.min(limit, free, interval >= 0 and 1 or limit), next_after
 end
 
+-- A job at the head of a line; what only a comparison needs is read when there is one.
+local MEMBER, SCORE, LINE, LANE, DUE, AGE = 1, 2, 3, 4, 5, 6
+
 local function earlier(a, b)
-  if a.score ~= b.score then return a.score < b.score end
-  if a.run_at ~= b.run_at then return a.run_at < b.run_at end
-  return a.seq < b.seq
+  if a[SCORE] ~= b[SCORE] then return a[SCORE] < b[SCORE] end
+  if a[DUE] ~= b[DUE] then return a[DUE] < b[DUE] end
+  return a[AGE] < b[AGE]
+end
+
+local function put_in_order(found)
+  for _, head in ipairs(found) do head[DUE], head[AGE] = parse('>i8i8', head[MEMBER]) end
+  table.sort(found, earlier)
 end
 
 -- The first of some lines: one more than may start, to know whether anybody is left.
-local function heads(lines, most)
-  local found = {}
+local function heads(lane, lines, most)
+  local found, n = {}, 0
   for _, line in ipairs(lines) do
     local members = call('ZRANGE', P .. 'ready:' .. line, 0, most, 'WITHSCORES')
     if #members == 0 then set('lines', line, false) end
     for place = 1, #members, 2 do
-      local run_at, seq = parse('>i8i8', members[place])
-      found[#found + 1] = {
-        place = members[place], score = tonumber(members[place + 1]), run_at = run_at, seq = seq,
-        line = line,
-      }
+      n = n + 1
+      found[n] = { members[place], tonumber(members[place + 1]), line, lane, false, false }
     end
   end
-  if #lines > 1 then table.sort(found, earlier) end
+  if #lines > 1 then put_in_order(found) end
   return found
 end
 
 local first, waiting, several = {}, {}, false
 for lane, lines in pairs(lanes) do
   local places, next_after = allowed(lane)
-  local found = heads(lines, places)
+  local found = heads(lane, lines, places)
   if #found > 0 then
     waiting[lane] = { count = #found, next_after = next_after, taken = 0 }
     several = several or #first > 0
-    for place = 1, math.min(places, #found) do
-      found[place].lane = lane
-      first[#first + 1] = found[place]
-    end
+    for place = 1, math.min(places, #found) do first[#first + 1] = found[place] end
   end
 end
-if several then table.sort(first, earlier) end
+if several then put_in_order(first) end
 
 local ids = {}
 for place = 1, math.min(limit, #first) do
   local head = first[place]
-  ids[place] = string.sub(head.place, 17)
-  zset('ready:' .. head.line, head.place, false)
-  waiting[head.lane].taken = waiting[head.lane].taken + 1
+  ids[place] = string.sub(head[MEMBER], 17)
+  zset('ready:' .. head[LINE], head[MEMBER], false)
+  waiting[head[LANE]].taken = waiting[head[LANE]].taken + 1
 end
 for lane, each in pairs(waiting) do
   if each.count > each.taken then due_at(each.next_after(each.taken)) end
@@ -155,15 +157,15 @@ end
 load(ids)
 for _, id in ipairs(ids) do
   local r = rows[id]
-  r.phase = 0
-  if r.expires_at > 0 then zset('expiring', id, false) end
+  r[PHASE] = 0
+  if r[EXPIRES_AT] > 0 then zset('expiring', id, false) end
   become(r, RUNNING)
-  r.attempt, r.lease = r.attempt + 1, r.lease + 1
-  r.worker, r.started_at, r.progress = worker, now, -1
-  if r.message == 1 then say(r, 'message') end
-  if r.data == 1 then say(r, 'data') end
+  r[ATTEMPT], r[LEASE] = r[ATTEMPT] + 1, r[LEASE] + 1
+  r[WORKER], r[STARTED_AT], r[PROGRESS] = worker, now, -1
+  if r[MESSAGE] == 1 then say(r, 'message') end
+  if r[DATA] == 1 then say(r, 'data') end
   set('held:' .. worker, id, true)
-  if r.lane ~= '' then set('running:' .. r.lane, id, true) end
+  if r[NAMED].lane ~= '' then set('running:' .. r[NAMED].lane, id, true) end
   put(r)
 end
 if #ids > 0 then set('holders', worker, true) end

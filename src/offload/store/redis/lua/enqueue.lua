@@ -10,7 +10,7 @@ end
 local old, places = {}, {}
 for place, id in ipairs(ids) do
   -- Nothing but its id can have kept it out, so who was not there is as it was asked for.
-  if not zsets['task:' .. rows[id].task] or not zsets['task:' .. rows[id].task][id] then
+  if not zsets['task:' .. rows[id][NAMED].task] or not zsets['task:' .. rows[id][NAMED].task][id] then
     old[#old + 1] = id
     places[#places + 1] = place - 1
   end

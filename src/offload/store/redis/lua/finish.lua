@@ -14,7 +14,7 @@ local function fenced(id, lease, holder)
   local r = job(id)
   -- Numbers can come again when a server that lost its newest writes takes over, so the worker
   -- counts, too, where the caller knows to whom it was given.
-  return r and r.state == RUNNING and r.lease == lease and (holder == '' or r.worker == holder) and r
+  return r and r[STATE] == RUNNING and r[LEASE] == lease and (holder == '' or r[WORKER] == holder) and r
 end
 
 local function finish(place)
@@ -24,21 +24,21 @@ local function finish(place)
   local r = fenced(id, lease, holder)
   if not r then return 0 end
   local move = asked
-  if r.cancel == 1 and LEADS[asked] == PENDING then move, shown = MOVE.cancel, STOPPED end
+  if r[CANCEL] == 1 and LEADS[asked] == PENDING then move, shown = MOVE.cancel, STOPPED end
   if failed == 1 and asked ~= MOVE.cancel then
-    record(r, 'errors', pack('>I4i8', r.attempt, now) .. failure .. id)
+    record(r, 'errors', pack('>I4i8', r[ATTEMPT], now) .. failure .. id)
   end
   if ran >= 0 then
-    record(r, 'metrics', pack('>I4Bi8di8i8Hc0', r.attempt, move, r.started_at - r.run_at, ran, memory,
-      now, #r.task, r.task) .. id)
+    record(r, 'metrics', pack('>I4Bi8di8i8Hc0', r[ATTEMPT], move, r[STARTED_AT] - r[RUN_AT], ran, memory,
+      now, #r[NAMED].task, r[NAMED].task) .. id)
   end
-  if r.lane ~= '' then news.r = true end
+  if r[NAMED].lane ~= '' then news.r = true end
   stop_running(r)
-  r.crashes = r.crashes + crashed
-  if move == MOVE.release then r.attempt = r.attempt - 1 end
+  r[CRASHES] = r[CRASHES] + crashed
+  if move == MOVE.release then r[ATTEMPT] = r[ATTEMPT] - 1 end
   if move == MOVE.complete then
-    if r.error == 1 then say(r, 'error') end
-    r.progress = 100
+    if r[ERROR] == 1 then say(r, 'error') end
+    r[PROGRESS] = 100
     hset('result', id, result)
   elseif failed == 1 or move ~= asked then
     say(r, 'error', shown)
@@ -46,7 +46,7 @@ local function finish(place)
   local state = LEADS[move]
   if state == PENDING then
     -- A released job keeps its due time, and with it its place in the line.
-    if move ~= MOVE.release or delay > 0 then r.run_at = now + delay end
+    if move ~= MOVE.release or delay > 0 then r[RUN_AT] = now + delay end
     become(r, PENDING)
     wait(r)
     news.r = true
@@ -63,8 +63,8 @@ load(ids)
 for place = FIRST, #ARGV, ASKED do
   local yes, r = finish(place)
   applied[#applied + 1] = yes
-  if r and r.state > RUNNING then settle({ r }) end
-  if r and r.state == DEAD then dead[#dead + 1] = r.id end
+  if r and r[STATE] > RUNNING then settle({ r }) end
+  if r and r[STATE] == DEAD then dead[#dead + 1] = r[ID] end
 end
 for _, id in ipairs(dead) do zset('dead', id, number('dead')) end
 flush()

@@ -44,7 +44,7 @@ end
 local function glimpse(ids, seen)
   for _, id in ipairs(ids) do
     local n = #seen
-    seen[n + 1], seen[n + 2] = id, raw_of(rows[id])
+    seen[n + 1], seen[n + 2] = id, rows[id][RAW]
     for place, what in ipairs(WHAT) do seen[n + 2 + place] = hget(what, id) end
   end
 end

@@ -9,12 +9,12 @@ local AT = { errors = LINKS + 5, logs = LINKS + 5, metrics = LINKS + 30 }
 local LOOKED = 2000
 
 local function needed(r)
-  if r.key ~= '' and hget('keys', r.key) == r.id and holds(r) then return true end
+  if r[NAMED].key ~= '' and hget('keys', r[NAMED].key) == r[ID] and holds(r) then return true end
   local ids = children(r)
   load(ids)
   for _, id in ipairs(ids) do
     local child = rows[id]
-    if child and child.state == PENDING and child.blockers > 0 then return true end
+    if child and child[STATE] == PENDING and child[BLOCKERS] > 0 then return true end
   end
   return false
 end
@@ -29,25 +29,25 @@ end
 
 -- Forget whom this job waited for, and who waited for it.
 local function cut(r)
-  for _, parent in ipairs(parents_of(r)) do zset('children:' .. parent, r.id, false) end
+  for _, parent in ipairs(parents_of(r)) do zset('children:' .. parent, r[ID], false) end
   for _, id in ipairs(children(r)) do
     local child = rows[id]
     if child then
-      local rest = without(parents_of(child), r.id)
+      local rest = without(parents_of(child), r[ID])
       hset('parents', id, #rest > 0 and cjson.encode(rest) or false)
       if #rest == 0 then
-        child.parents = 0
+        child[PARENTS] = 0
         keep(child)
       end
     end
   end
-  gone['children:' .. r.id] = true
+  gone['children:' .. r[ID]] = true
 end
 
 local function drop_records(r)
   local count = 0
   for _, what in ipairs(RECORDS) do
-    local this = r[what]
+    local this = r[LAST[what]]
     while this > 0 do
       local raw = hget(what, this)
       hset(what, this, false)
@@ -59,16 +59,16 @@ local function drop_records(r)
 end
 
 local function drop_index(r)
-  zset(crowd(r), r.id, false)
-  zset('task:' .. r.task, r.id, false)
-  if r.schedule ~= '' then zset('schedule:' .. r.schedule, r.id, false) end
-  if r.tagged == 1 then
-    local body = call('HGET', P .. 'body', r.id)
+  zset(crowd(r), r[ID], false)
+  zset('task:' .. r[NAMED].task, r[ID], false)
+  if r[NAMED].schedule ~= '' then zset('schedule:' .. r[NAMED].schedule, r[ID], false) end
+  if r[TAGGED] == 1 then
+    local body = call('HGET', P .. 'body', r[ID])
     local head = cjson.decode((parse('>I4c0', body)))
-    for _, tag in ipairs(head.tags) do zset('tag:' .. tag, r.id, false) end
+    for _, tag in ipairs(head.tags) do zset('tag:' .. tag, r[ID], false) end
   end
-  zset(r.ttl >= 0 and 'outliving' or 'ended', r.id, false)
-  if r.key ~= '' and hget('keys', r.key) == r.id then hset('keys', r.key, false) end
+  zset(r[TTL] >= 0 and 'outliving' or 'ended', r[ID], false)
+  if r[NAMED].key ~= '' and hget('keys', r[NAMED].key) == r[ID] then hset('keys', r[NAMED].key, false) end
 end
 
 local queues = {}
@@ -78,12 +78,12 @@ local function remove(r)
   drop_index(r)
   cut(r)
   for _, what in ipairs({ 'row', 'body', 'error', 'message', 'data', 'result', 'parents' }) do
-    hset(what, r.id, false)
+    hset(what, r[ID], false)
   end
-  gone['parts:' .. r.id] = true
-  gone['repeats:' .. r.id] = true
-  rows[r.id] = false
-  queues[r.queue] = true
+  gone['parts:' .. r[ID]] = true
+  gone['repeats:' .. r[ID]] = true
+  rows[r[ID]] = false
+  queues[r[NAMED].queue] = true
   return count
 end
 
@@ -126,7 +126,7 @@ local function prune_dead()
   for _, id in ipairs(call('ZRANGE', P .. 'dead', 0, LOOKED - 1)) do
     if count == left then break end
     local r = row_of(id, call('HGET', P .. 'letter:' .. id, 'row'))
-    if r.finished_at < before then
+    if r[FINISHED_AT] < before then
       zset('dead', id, false)
       gone['letter:' .. id] = true
       count = count + 1

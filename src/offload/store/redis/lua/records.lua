@@ -3,13 +3,13 @@
 local LINKS = 16
 
 local function record(r, kind, data)
-  local last, this = r[kind], number(kind)
+  local last, this = r[LAST[kind]], number(kind)
   if last > 0 then
     local before = hget(kind, last)
     hset(kind, last, string.sub(before, 1, 8) .. pack('>i8', this) .. string.sub(before, LINKS + 1))
   end
   hset(kind, this, pack('>i8i8', last, 0) .. data)
-  r[kind] = this
+  r[LAST[kind]] = this
 end
 
 -- Take one out; the job that it is of must be loaded, or gone.
@@ -24,7 +24,7 @@ local function unlink(kind, this, raw, id)
     local other = hget(kind, after)
     hset(kind, after, pack('>i8', before) .. string.sub(other, 9))
   elseif rows[id] then
-    rows[id][kind] = before
+    rows[id][LAST[kind]] = before
     keep(rows[id])
   end
 end

@@ -8,7 +8,7 @@ local EACH = 2 + ASKED
 local function take(id, row)
   if kind == 'ended' then
     local r = job(id)
-    return r and r.state > RUNNING
+    return r and r[STATE] > RUNNING
   end
   if call('HGET', P .. 'letter:' .. id, 'row') ~= row then return false end
   zset('dead', id, false)

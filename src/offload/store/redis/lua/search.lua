@@ -39,13 +39,13 @@ local function lists_to_read()
 end
 
 local function matches(r)
-  return (states == '' or wanted[r.state])
-    and (task == '' or r.task == name(task))
-    and (queue == '' or r.queue == name(queue))
-    and (schedule == '' or r.schedule == schedule)
-    and (after == '' or r.created_at >= tonumber(after))
-    and (before == '' or r.created_at < tonumber(before))
-    and (tag == '' or call('ZSCORE', P .. 'tag:' .. name(tag), r.id))
+  return (states == '' or wanted[r[STATE]])
+    and (task == '' or r[NAMED].task == name(task))
+    and (queue == '' or r[NAMED].queue == name(queue))
+    and (schedule == '' or r[NAMED].schedule == schedule)
+    and (after == '' or r[CREATED_AT] >= tonumber(after))
+    and (before == '' or r[CREATED_AT] < tonumber(before))
+    and (tag == '' or call('ZSCORE', P .. 'tag:' .. name(tag), r[ID]))
 end
 
 local keys = lists_to_read()
@@ -73,7 +73,7 @@ while below ~= 'end' and #ids < limit and looked < LOOKED do
   load(chunk)
   for place = 1, count do
     local r = rows[chunk[place]]
-    if #ids < limit and matches(r) then ids[#ids + 1] = r.id end
+    if #ids < limit and matches(r) then ids[#ids + 1] = r[ID] end
   end
   looked = looked + count
   below = count < CHUNK and 'end' or found[count].seq
