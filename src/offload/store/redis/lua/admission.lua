@@ -3,9 +3,7 @@
 -- A request is five arguments: id, terms (what jobs of one call mostly share), body, the ids of
 -- its parents and its tags, both as JSON or ''.
 local TERMS = '>BBBBBi8i8i8i8dddHc0Hc0Hc0Hc0I4c0'
-local ASKED = 5
-local NEVER, WINDOW = -1, 3
-local REPLACE, REJECT = 2, 3
+-- constants: ASKED=5 NEVER=-1 WINDOW=3 REPLACE=2 REJECT=3
 
 local parsed = {}
 
@@ -39,7 +37,7 @@ local function fresh(id, t)
   return {
     PENDING, 0, 0, 0, 0, 0, 0, 0, 0, t.scope, t.policy, t.inputs, -1, 1, 0, 0, 0, 0, number('job'),
     t.priority, math.max(due, now), now, 0, 0, t.expires == NEVER and 0 or now + t.expires,
-    t.window == NEVER and 0 or now + t.window, t.ttl, 0, 0, 0, '', t.tail, names_of(t.tail), id, '',
+    t.window == NEVER and 0 or now + t.window, t.ttl, 0, 0, 0, 0, '', t.tail, names_of(t.tail), id, '',
   }
 end
 
@@ -71,7 +69,7 @@ local function adopt(r, parents)
 end
 
 local function index(r, tags)
-  zset('task:' .. r[NAMED].task, r[ID], r[SEQ])
+  zset(r[NAMED].of_task, r[ID], r[SEQ])
   set('queues', r[NAMED].queue, true)
   if r[NAMED].schedule ~= '' then zset('schedule:' .. r[NAMED].schedule, r[ID], r[SEQ]) end
   if tags ~= '' then

@@ -16,7 +16,6 @@ if not now then
   now = time[1] * 1000 + math.floor(time[2] / 1000)
   ticks = time[1] + time[2] / 1000000
 end
-local FIRST = 5
 
 -- A caller whose reply was lost asks again under the same name, and gets the reply.
 local once = ARGV[4] ~= '' and P .. 'once:' .. ARGV[4]
@@ -31,9 +30,9 @@ local function although_full()
   call('DEL', P .. 'room')
 end
 
-local PENDING, RUNNING, COMPLETE, FAILED, DEAD, CANCELLED = 1, 2, 3, 4, 5, 6
+-- constants: PENDING=1 RUNNING=2 COMPLETE=3 FAILED=4 DEAD=5 CANCELLED=6 READY=1 LATER=2 BLOCKED=3
+-- constants: FIRST=5 MOST=4000
 local NAMES = { 'pending', 'running', 'complete', 'failed', 'dead', 'cancelled' }
-local READY, LATER, BLOCKED = 1, 2, 3
 
 local news = {}
 local zsets, sets, hashes, lists, gone, numbers = {}, {}, {}, {}, {}, nil
@@ -67,7 +66,6 @@ local function number(kind)
 end
 
 -- Lua cannot spread more than some 8,000 values into one call.
-local MOST = 4000
 local function many(command, key, values)
   local count = #values
   for from = 1, count, MOST do

@@ -4,7 +4,7 @@
 -- Answer: the instant at which time alone lets the next job start, or ''; the time; the jobs.
 although_full()
 local worker, limit, all = ARGV[FIRST], tonumber(ARGV[FIRST + 1]), ARGV[FIRST + 2] == '1'
-local PROMOTED = 500
+-- constants: PROMOTED=500
 
 local wanted = {}
 for place = FIRST + 3, #ARGV do wanted[ARGV[place]] = true end
@@ -102,7 +102,7 @@ local function allowed(lane)
 end
 
 -- A job at the head of a line; what only a comparison needs is read when there is one.
-local MEMBER, SCORE, LINE, LANE, DUE, AGE = 1, 2, 3, 4, 5, 6
+-- constants: MEMBER=1 SCORE=2 LINE=3 LANE=4 DUE=5 AGE=6
 
 local function earlier(a, b)
   if a[SCORE] ~= b[SCORE] then return a[SCORE] < b[SCORE] end
@@ -161,7 +161,7 @@ for _, id in ipairs(ids) do
   if r[EXPIRES_AT] > 0 then zset('expiring', id, false) end
   become(r, RUNNING)
   r[ATTEMPT], r[LEASE] = r[ATTEMPT] + 1, r[LEASE] + 1
-  r[WORKER], r[STARTED_AT], r[PROGRESS] = worker, now, -1
+  r[LENGTH], r[WORKER], r[STARTED_AT], r[PROGRESS] = #worker, worker, now, -1
   if r[MESSAGE] == 1 then say(r, 'message') end
   if r[DATA] == 1 then say(r, 'data') end
   set('held:' .. worker, id, true)

@@ -7,7 +7,7 @@ although_full()
 local FIXED = '>I4BBBi8di8'
 local MOVE = { complete = 1, retry = 2, release = 3, fail = 4, bury = 5, cancel = 6 }
 local LEADS = { COMPLETE, PENDING, PENDING, FAILED, DEAD, CANCELLED }
-local ASKED = 6
+-- constants: ASKED=6
 local STOPPED = 'cancelled while running'
 
 local function fenced(id, lease, holder)
@@ -26,11 +26,11 @@ local function finish(place)
   local move = asked
   if r[CANCEL] == 1 and LEADS[asked] == PENDING then move, shown = MOVE.cancel, STOPPED end
   if failed == 1 and asked ~= MOVE.cancel then
-    record(r, 'errors', pack('>I4i8', r[ATTEMPT], now) .. failure .. id)
+    record(r, 'errors', 'I4i8c0c0', r[ATTEMPT], now, failure, id)
   end
   if ran >= 0 then
-    record(r, 'metrics', pack('>I4Bi8di8i8Hc0', r[ATTEMPT], move, r[STARTED_AT] - r[RUN_AT], ran, memory,
-      now, #r[NAMED].task, r[NAMED].task) .. id)
+    record(r, 'metrics', 'I4Bi8di8i8Hc0c0', r[ATTEMPT], move, r[STARTED_AT] - r[RUN_AT], ran, memory,
+      now, #r[NAMED].task, r[NAMED].task, id)
   end
   if r[NAMED].lane ~= '' then news.r = true end
   stop_running(r)

@@ -3,7 +3,7 @@
 -- ticks, six arguments a job.
 --
 -- Answer: -1 for each fire that came too late, else how many jobs it made; then the jobs.
-local ONE = ASKED + 1
+-- constants: ONE=6
 local SCHEDULE = '>i8BBBi8Hc0'
 
 -- What the script itself has just enqueued is not there yet, but it is live.

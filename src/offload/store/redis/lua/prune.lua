@@ -6,7 +6,7 @@ local kind, age, left = ARGV[FIRST], tonumber(ARGV[FIRST + 1]), tonumber(ARGV[FI
 local before = age and now - age * 1000
 local RECORDS = { 'errors', 'logs', 'metrics' }
 local AT = { errors = LINKS + 5, logs = LINKS + 5, metrics = LINKS + 30 }
-local LOOKED = 2000
+-- constants: LOOKED=2000
 
 local function needed(r)
   if r[NAMED].key ~= '' and hget('keys', r[NAMED].key) == r[ID] and holds(r) then return true end

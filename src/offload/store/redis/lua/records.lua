@@ -1,14 +1,15 @@
 -- What is kept beside jobs, by number. A job's own are linked both ways, so that they are found
 -- without an index and any of them can be taken out.
-local LINKS = 16
+-- constants: LINKS=16
 
-local function record(r, kind, data)
+-- `format` is that of the data, which are what follows.
+local function record(r, kind, format, ...)
   local last, this = r[LAST[kind]], number(kind)
   if last > 0 then
     local before = hget(kind, last)
     hset(kind, last, string.sub(before, 1, 8) .. pack('>i8', this) .. string.sub(before, LINKS + 1))
   end
-  hset(kind, this, pack('>i8i8', last, 0) .. data)
+  hset(kind, this, pack('>i8i8' .. format, last, 0, ...))
   r[LAST[kind]] = this
 end
 

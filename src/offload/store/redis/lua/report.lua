@@ -2,7 +2,7 @@
 -- Eight arguments a report: id, lease, holder if known, progress or '', message ('' or '=' and the
 -- text), data (likewise), log lines and parts (packed, see `text_at`).
 although_full()
-local ASKED = 8
+-- constants: ASKED=8
 
 local function texts_of(packed)
   local found, from = {}, 1
@@ -23,7 +23,8 @@ local function report(place)
   if ARGV[place + 4] ~= '' then say(r, 'message', string.sub(ARGV[place + 4], 2)) end
   if ARGV[place + 5] ~= '' then say(r, 'data', string.sub(ARGV[place + 5], 2)) end
   for _, line in ipairs(texts_of(ARGV[place + 6])) do
-    record(r, 'logs', pack('>I4i8Hc0Hc0', r[ATTEMPT], now, #r[NAMED].task, r[NAMED].task, #r[ID], r[ID]) .. line)
+    record(r, 'logs', 'I4i8Hc0Hc0c0', r[ATTEMPT], now, #r[NAMED].task, r[NAMED].task, #r[ID], r[ID],
+      line)
   end
   for _, part in ipairs(texts_of(ARGV[place + 7])) do
     -- A stream, whose order is by number: a reader goes on from the last that it has seen.

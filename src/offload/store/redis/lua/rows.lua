@@ -1,14 +1,13 @@
 -- Jobs. What scripts must know of one is its row, a packed line of numbers and names; the rest
 -- (its body) is the client's. Texts that most jobs never have are in hashes of their own.
 -- A row is a list, which is made in a fraction of the time that a table of names takes.
-local ROW = '>BBBBBBBBBBBBbI4I4I4I4I4i8i8i8i8i8i8i8i8di8i8i8Hc0'
-local STATE, PHASE, CANCEL, ERROR, MESSAGE, DATA, PARENTS, CHILDREN, TAGGED, SCOPE, POLICY, INPUTS,
-  PROGRESS, VERSION, ATTEMPT, LEASE, CRASHES, BLOCKERS, SEQ, PRIORITY, RUN_AT, CREATED_AT,
-  STARTED_AT, FINISHED_AT, EXPIRES_AT, KEY_UNTIL, TTL, METRICS, ERRORS, LOGS, WORKER = 1, 2, 3, 4,
-  5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29,
-  30, 31
--- Then the bytes of its names, the names, its id, and its bytes as they are stored.
-local TAIL, NAMED, ID, RAW = 32, 33, 34, 35
+local ROW = '>BBBBBBBBBBBBbI4I4I4I4I4i8i8i8i8i8i8i8i8di8i8i8Hc0c0'
+-- The length of its worker's name and that, the bytes of its names, the names, its id, all bytes.
+-- constants: STATE=1 PHASE=2 CANCEL=3 ERROR=4 MESSAGE=5 DATA=6 PARENTS=7 CHILDREN=8 TAGGED=9
+-- constants: SCOPE=10 POLICY=11 INPUTS=12 PROGRESS=13 VERSION=14 ATTEMPT=15 LEASE=16
+-- constants: CRASHES=17 BLOCKERS=18 SEQ=19 PRIORITY=20 RUN_AT=21 CREATED_AT=22 STARTED_AT=23
+-- constants: FINISHED_AT=24 EXPIRES_AT=25 KEY_UNTIL=26 TTL=27 METRICS=28 ERRORS=29 LOGS=30
+-- constants: LENGTH=31 WORKER=32 TAIL=33 NAMED=34 ID=35 RAW=36
 local TAIL_FORMAT = '>Hc0Hc0Hc0Hc0I4c0'
 -- Which of a row's texts there are, and the last of its records.
 local HAS = { error = ERROR, message = MESSAGE, data = DATA }
@@ -24,23 +23,26 @@ local function names_of(tail)
   if not found then
     found = {}
     found.queue, found.task, found.lane, found.schedule, found.key = parse(TAIL_FORMAT, tail)
+    -- A line of ready jobs for each queue and lane. The length of the queue's name comes first,
+    -- so that no two of them have one key, whatever the names are.
+    found.line = #found.queue .. ':' .. found.queue .. found.lane
+    found.ready = 'ready:' .. found.line
+    found.of_task = 'task:' .. found.task
+    found.crowds = {}
+    for state = 1, 6 do found.crowds[state] = 'jobs:' .. state .. ':' .. found.queue end
     names[tail] = found
   end
   return found
 end
 
+local NUMBERS = string.sub(ROW, 1, -3)
+
 local function row_of(id, raw)
   local a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r, s, t, u, v, w, x, y, z, aa, ab, ac, ad,
-    worker, from = parse(ROW, raw)
+    worker, from = parse(NUMBERS, raw)
   local tail = string.sub(raw, from)
   return { a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r, s, t, u, v, w, x, y, z, aa, ab, ac,
-    ad, worker, tail, names_of(tail), id, raw }
-end
-
-local NUMBERS = string.sub(ROW, 1, -4)
-
-local function raw_of(r)
-  return pack(NUMBERS, unpack(r, 1, LOGS)) .. pack('>Hc0', #r[WORKER], r[WORKER]) .. r[TAIL]
+    ad, #worker, worker, tail, names_of(tail), id, raw }
 end
 
 local function load(ids)
@@ -69,7 +71,7 @@ end
 
 -- Store a row; that nobody can see a difference is no new version.
 local function keep(r)
-  r[RAW] = raw_of(r)
+  r[RAW] = pack(ROW, unpack(r, 1, TAIL))
   hset('row', r[ID], r[RAW])
 end
 
@@ -86,22 +88,15 @@ end
 
 -- --- where a pending job waits -------------------------------------------------------------
 
--- A line of ready jobs for each queue and lane. The length of the queue's name comes first, so
--- that no two of them have one key, whatever the names are.
-local function line_of(r)
-  return #r[NAMED].queue .. ':' .. r[NAMED].queue .. r[NAMED].lane
-end
-
 -- Members of one score (a priority) are ordered by their bytes: due time, then age.
 local function place_of(r)
-  return pack('>i8i8', r[RUN_AT], r[SEQ]) .. r[ID]
+  return pack('>i8i8c0', r[RUN_AT], r[SEQ], r[ID])
 end
 
 local function stand_in_line(r)
-  local line = line_of(r)
   r[PHASE] = READY
-  zset('ready:' .. line, place_of(r), -r[PRIORITY])
-  set('lines', line, true)
+  zset(r[NAMED].ready, place_of(r), -r[PRIORITY])
+  set('lines', r[NAMED].line, true)
   news.r = true
 end
 
@@ -120,21 +115,14 @@ local function wait(r)
 end
 
 local function wait_no_more(r)
-  if r[PHASE] == READY then zset('ready:' .. line_of(r), place_of(r), false) end
+  if r[PHASE] == READY then zset(r[NAMED].ready, place_of(r), false) end
   if r[PHASE] == LATER then zset('later:' .. r[NAMED].queue, r[ID], false) end
   if r[EXPIRES_AT] > 0 then zset('expiring', r[ID], false) end
   r[PHASE] = 0
 end
 
-local crowds = { {}, {}, {}, {}, {}, {} }
-
 local function crowd(r)
-  local key = crowds[r[STATE]][r[NAMED].queue]
-  if not key then
-    key = 'jobs:' .. r[STATE] .. ':' .. r[NAMED].queue
-    crowds[r[STATE]][r[NAMED].queue] = key
-  end
-  return key
+  return r[NAMED].crowds[r[STATE]]
 end
 
 local function become(r, state)
@@ -166,7 +154,7 @@ end
 local function stop_running(r)
   set('held:' .. r[WORKER], r[ID], false)
   if r[NAMED].lane ~= '' then set('running:' .. r[NAMED].lane, r[ID], false) end
-  r[WORKER] = ''
+  r[LENGTH], r[WORKER] = 0, ''
 end
 
 -- --- reading ---------------------------------------------------------------------------------
@@ -195,7 +183,7 @@ local function texts(ids, what)
 end
 
 local WHAT = { 'body', 'error', 'message', 'data', 'result' }
-local SEEN = 7
+-- constants: SEEN=7
 
 -- Append the jobs to a reply, as many values for each: id, row, then what else there is of it.
 -- What was changed must have been flushed.

@@ -6,7 +6,7 @@
 local states, task, queue, tag, schedule = unpack(ARGV, FIRST, FIRST + 4)
 local after, before, below = unpack(ARGV, FIRST + 5, FIRST + 7)
 local limit = tonumber(ARGV[FIRST + 8])
-local CHUNK, LOOKED = 200, 1000
+-- constants: CHUNK=200 LOOKED=1000
 
 local wanted = {}
 for state in string.gmatch(states, '%d') do wanted[tonumber(state)] = true end
