@@ -1,9 +1,11 @@
 """What a server does when it is in trouble: it is waited for, or a typed error, never a loss."""
 
 import asyncio
+import re
 import signal
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 
 import hiredis
 import pytest
@@ -296,3 +298,18 @@ async def test_a_lease_that_was_given_twice_belongs_to_the_second(
         assert (old.lease, old.worker) == (young.lease, WORKER)
         assert not await end(store, old, Move.FAIL)
         assert await end(other, young, Move.COMPLETE)
+
+
+async def test_a_user_needs_no_more_than_the_page_says(server: ValkeyServer) -> None:
+    """Keys and the channel of its own queue, and a few kinds of commands."""
+    page = (Path(__file__).parents[2] / "docs" / "redis.md").read_text(encoding="utf-8")
+    [commands] = re.findall(r"`(\+@read [^`]+)`", page)
+    own = ("~{offload}:*", "&{offload}:*")
+    ask(server.port, "ACL", "SETUSER", "worker", "on", ">secret", *own, *commands.split())
+    async with opened(server.url.replace("//", "//worker:secret@")) as store:
+        job = await run(store, "a")
+        assert await beat(store) == {"a": False}
+        assert await end(store, job, Move.COMPLETE)
+        assert (await store.prune(jobs_older_than=-1)).jobs == 1
+    with pytest.raises(ConfigurationError, match="does not let us in"):
+        await RedisStore(server.url.replace("//", "//worker:secret@") + "?prefix=other").open()

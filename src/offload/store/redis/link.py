@@ -153,7 +153,7 @@ def _typed(error: Exception) -> Exception:
         return StoreFull(f"the server takes nothing more: {said}")
     if said.startswith(NOT_READY):
         return NotReady(said)
-    if said.startswith(DENIED):
+    if said.startswith(DENIED) or "ACL failure" in said:
         return ConfigurationError(f"the server does not let us in: {said}")
     if "max number of" in said or "invalid multibulk length" in said:
         return StoreRefused(f"this cannot be stored: {said}")
