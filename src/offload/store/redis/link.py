@@ -3,6 +3,7 @@
 import asyncio
 import random
 import secrets
+import time
 from typing import Any
 
 import hiredis
@@ -15,8 +16,9 @@ from offload.core.errors import (
     StoreUnavailable,
 )
 from offload.store.clock import Clock
-from offload.store.loop import CLOSED
+from offload.store.loop import CLOSED, is_driven
 from offload.store.redis.address import Address
+from offload.store.redis.plain import Plains
 from offload.store.redis.scripts import script
 from offload.store.redis.wire import Part, Wire, connect
 
@@ -36,13 +38,39 @@ class NotReady(Exception):
     """The server did nothing, and may do it soon."""
 
 
+AWAY = (OSError, NotReady, hiredis.ProtocolError)
+
+
+class Patience:
+    """How long to go on asking a server that is away."""
+
+    def __init__(self, server: str) -> None:
+        """Begin now."""
+        self._server = server
+        self._deadline = time.monotonic() + PATIENCE
+        self._next = FIRST_PAUSE
+
+    def pause(self, error: Exception) -> float:
+        """Return the seconds to rest before the next try.
+
+        Raises:
+            StoreUnavailable: it has been long enough.
+        """
+        if time.monotonic() + self._next > self._deadline:
+            raise StoreUnavailable(f"{self._server} is away: {error}") from error
+        pause, self._next = self._next, min(self._next * 2, LONGEST_PAUSE)
+        return pause * (0.5 + random.random() / 2)  # noqa: S311 - jitter
+
+
 class Link:
-    """Belongs to the loop that first asks it for something."""
+    """Made on the loop where its connection is to live; any thread and loop may ask it."""
 
     def __init__(self, address: Address, clock: Clock | None) -> None:
         """Reach the server at `address`; the time is the server's unless a clock is given."""
         self.address = address
         self._clock = clock
+        self._home = asyncio.get_running_loop()
+        self._plains = Plains(address, REPLY)
         self._wire: Wire | None = None
         self._connecting = asyncio.Lock()
         self._closed = False
@@ -50,6 +78,7 @@ class Link:
     async def close(self) -> None:
         """Await what was asked for, then let go of the connection."""
         self._closed = True
+        self._plains.close()
         if self._wire is not None:
             await self._wire.drained()
             self._wire.close()
@@ -97,19 +126,48 @@ class Link:
         return [mark, ("WAIT", self.address.replicas, round(self.address.replica_timeout * 1000))]
 
     async def _patiently(self, *commands: tuple[Part, ...]) -> list[Any]:
-        loop = asyncio.get_running_loop()
-        deadline, pause = loop.time() + PATIENCE, FIRST_PAUSE
+        if self._closed:
+            raise StoreUnavailable(CLOSED)
+        if is_driven():
+            return self._blocking(commands)
+        if asyncio.get_running_loop() is not self._home:
+            return await self._at_home(commands)
+        patience = Patience(self.address.shown)
         while True:
             try:
                 return await self._ask(commands)
-            except (OSError, NotReady, hiredis.ProtocolError) as error:
-                if self._closed:
-                    raise StoreUnavailable(CLOSED) from None
-                if loop.time() + pause > deadline:
-                    where = self.address.shown
-                    raise StoreUnavailable(f"{where} is away: {error}") from error
-            await asyncio.sleep(pause * (0.5 + random.random() / 2))  # noqa: S311 - jitter
-            pause = min(pause * 2, LONGEST_PAUSE)
+            except AWAY as error:
+                pause = self._pause(patience, error)
+            await asyncio.sleep(pause)
+
+    def _blocking(self, commands: tuple[tuple[Part, ...], ...]) -> list[Any]:
+        """Ask on a connection of this thread's own, which has no loop to wait on."""
+        patience = Patience(self.address.shown)
+        while True:
+            try:
+                with self._plains.one() as plain:
+                    return _ready(plain.ask(*commands))
+            except AWAY as error:
+                pause = self._pause(patience, error)
+            except hiredis.ReplyError as error:
+                raise _typed(error) from error
+            time.sleep(pause)
+
+    async def _at_home(self, commands: tuple[tuple[Part, ...], ...]) -> list[Any]:
+        """Ask on the loop where the connection lives."""
+        future = asyncio.run_coroutine_threadsafe(self._patiently(*commands), self._home)
+        try:
+            return await asyncio.wrap_future(future)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+            raise StoreUnavailable(CLOSED) from None
+
+    def _pause(self, patience: "Patience", error: Exception) -> float:
+        if self._closed:
+            raise StoreUnavailable(CLOSED) from None
+        return patience.pause(error)
 
     async def _ask(self, commands: tuple[tuple[Part, ...], ...]) -> list[Any]:
         wire = await self._connected()
@@ -118,13 +176,12 @@ class Link:
         if late:
             wire.close()  # else the next reply would be taken for this one
             raise ConnectionError("the server does not answer")
-        replies = [future.result() for future in futures]
-        first = replies[0]
-        if isinstance(first, hiredis.ReplyError) and str(first).startswith(NOT_READY):
-            if str(first).startswith("READONLY"):
+        try:
+            return _ready([future.result() for future in futures])
+        except NotReady as error:
+            if str(error).startswith("READONLY"):
                 wire.close()  # a replica now: the name may lead to another server
-            raise NotReady(str(first))
-        return replies
+            raise
 
     async def _connected(self) -> Wire:
         wire = self._wire
@@ -139,6 +196,18 @@ class Link:
                 except hiredis.ReplyError as error:
                     raise _typed(error) from error
             return self._wire
+
+
+def _ready(replies: list[Any]) -> list[Any]:
+    """Return the replies of a server that does what it is asked.
+
+    Raises:
+        NotReady: it did nothing.
+    """
+    first = replies[0]
+    if isinstance(first, hiredis.ReplyError) and str(first).startswith(NOT_READY):
+        raise NotReady(str(first))
+    return replies
 
 
 def _checked(reply: Any) -> Any:

@@ -48,7 +48,7 @@ class RedisStore(Reading):
             ConfigurationError: the URL makes no sense.
         """
         self.address = address_of(url)
-        self.capabilities = Capabilities(url=url)
+        self.capabilities = Capabilities(url=url, any_thread=True)
         self._clock = clock
         self._signals = Signals()
         self._holders = Holders()

@@ -103,7 +103,7 @@ async def connect(address: Address, heard: Callable[[Any], None] | None = None) 
                 lambda: wire, address.host, address.port, ssl=address.context()
             )
         try:
-            for reply in await asyncio.gather(*wire.ask(*_greeting(address))):
+            for reply in await asyncio.gather(*wire.ask(*greeting(address))):
                 require(reply)
         except BaseException:
             wire.close()
@@ -121,7 +121,8 @@ def require(reply: object) -> None:
         raise reply
 
 
-def _greeting(address: Address) -> list[tuple[Part, ...]]:
+def greeting(address: Address) -> list[tuple[Part, ...]]:
+    """Return what to say first on a connection."""
     commands: list[tuple[Part, ...]] = []
     if address.password is not None:
         user = () if address.user is None else (address.user,)
