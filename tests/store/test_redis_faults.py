@@ -3,6 +3,7 @@
 import asyncio
 import re
 import signal
+import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -113,10 +114,12 @@ async def test_cut_connections_are_mended(server: ValkeyServer, store: RedisStor
         for kind in ("normal", "pubsub"):
             ask(server.port, "CLIENT", "KILL", "TYPE", kind)
         await put(store, "a")
+        assert [job.id for job in await take(other, 5)] == ["a"]
+        # It hears what there is for whoever came short, on a connection that was mended, too.
         cursor = other.cursor(Channel.READY)
         await put(store, "b")
         await soon(other.wait(Channel.READY, cursor, FAR))
-        assert [job.id for job in await take(other, 5)] == ["a", "b"]
+        assert [job.id for job in await take(other, 5)] == ["b"]
 
 
 async def test_a_lost_reply_is_given_again(server: ValkeyServer, store: RedisStore) -> None:
@@ -124,11 +127,13 @@ async def test_a_lost_reply_is_given_again(server: ValkeyServer, store: RedisSto
     job = await run(store, "a")
     server.signal(signal.SIGSTOP)
     ending = asyncio.create_task(end(store, job, Move.COMPLETE))
-    await asyncio.sleep(0.05)  # the request is in the server's socket now
+    await asyncio.sleep(0)  # the request is in the server's socket then
     assert store._link is not None  # noqa: SLF001
-    assert store._link._wire is not None  # noqa: SLF001
-    store._link._wire._transport._sock.shutdown(0)  # type: ignore[union-attr]  # noqa: SLF001
-    store._link._wire.connection_lost(None)  # noqa: SLF001
+    wire = store._link._wire  # noqa: SLF001
+    assert wire is not None
+    assert wire._transport is not None  # noqa: SLF001
+    wire._transport.get_extra_info("socket").shutdown(socket.SHUT_RD)  # noqa: SLF001
+    await wire.lost
     server.signal(signal.SIGCONT)
     assert await ending
     assert (await read(store, "a")).state is State.COMPLETE

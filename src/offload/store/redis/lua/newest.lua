@@ -14,4 +14,4 @@ if last > first then
     end
   end
 end
-return done(reply)
+return M.done(reply)

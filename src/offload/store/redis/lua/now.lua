@@ -1,2 +1,2 @@
 -- with: base
-return done({ '', now })
+return M.done({ '', now })
