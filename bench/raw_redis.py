@@ -50,6 +50,11 @@ redis.call('HSET', KEYS[4], unpack(results))
 redis.call('ZADD', KEYS[5], unpack(ended))
 return #ids
 """
+INSERT = """
+redis.call('HSET', KEYS[2], ARGV[1], ARGV[2])
+redis.call('HSET', KEYS[3], ARGV[1], ARGV[3])
+return redis.call('ZADD', KEYS[1], 0, ARGV[1])
+"""
 KEYS = ("{raw}:ready", "{raw}:row", "{raw}:payload", "{raw}:result", "{raw}:ended")
 
 
@@ -92,12 +97,7 @@ def insert(server: Plain, ids: Sequence[str], size: int) -> None:
 def insert_singly(address: Address, count: int) -> float:
     """Return the jobs a second of one transaction each."""
     server, ids = Plain(address), _ids(count)
-    script = server.ask(
-        "SCRIPT",
-        "LOAD",
-        "redis.call('HSET', KEYS[2], ARGV[1], ARGV[2]) redis.call('HSET', KEYS[3], ARGV[1], ARGV[3])"
-        " return redis.call('ZADD', KEYS[1], 0, ARGV[1])",
-    )
+    script = server.ask("SCRIPT", "LOAD", INSERT)
     with Clock(count) as clock:
         for job_id in ids:
             server.ask("EVALSHA", script, 5, *KEYS, job_id, bytes(17), b"[[],{}]")  # type: ignore[arg-type]

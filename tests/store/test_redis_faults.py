@@ -64,47 +64,55 @@ async def store(server: ValkeyServer) -> AsyncIterator[RedisStore]:
 # --- away ------------------------------------------------------------------------------------
 
 
+class Load:
+    """Producers and workers that note what was acknowledged."""
+
+    ALL = 240
+
+    def __init__(self, store: RedisStore) -> None:
+        self.store = store
+        self.enqueued: list[str] = []
+        self.ended: list[str] = []
+        self.milestones = {count: asyncio.Event() for count in (40, 100, 160)}
+
+    async def produce(self, name: int) -> None:
+        for number in range(self.ALL // 4):
+            await put(self.store, f"{name}-{number}")
+            self.enqueued.append(f"{name}-{number}")
+            if milestone := self.milestones.get(len(self.enqueued)):
+                milestone.set()
+
+    async def work(self, worker: str) -> None:
+        while len(self.ended) < self.ALL:
+            await take(self.store, 4, worker=worker)
+            # What was given while the reply was lost is found by the beat.
+            for held in await self.store.heartbeat(Beat(worker, 30)):
+                if await end(self.store, await read(self.store, held.job_id), Move.COMPLETE):
+                    self.ended.append(held.job_id)
+
+    async def kill(self, server: ValkeyServer) -> None:
+        for milestone in self.milestones.values():
+            await milestone.wait()
+            await asyncio.to_thread(server.stop, signal.SIGKILL)
+            await asyncio.to_thread(server.start)
+
+
 @pytest.mark.parametrize("fsync", ["always", "everysec"])
 async def test_what_was_acknowledged_survives_the_death_of_the_server(fsync: str) -> None:
     """It is killed again and again under load, and nobody is told of it."""
     server = ValkeyServer(appendonly="yes", appendfsync=fsync)
     server.start()
-    enqueued: list[str] = []
-    ended: list[str] = []
-
-    async def produce(store: RedisStore, name: int) -> None:
-        for number in range(60):
-            [job] = await put(store, f"{name}-{number}")
-            enqueued.append(job.id)
-
-    async def work(store: RedisStore, worker: str) -> None:
-        while len(ended) < 240:
-            for job in await take(store, 4, worker=worker):
-                if await end(store, job, Move.COMPLETE):
-                    ended.append(job.id)
-            # What was given while the reply was lost is found again by the beat.
-            for held in await store.heartbeat(Beat(worker, 30)):
-                [job] = [await read(store, held.job_id)]
-                if await end(store, job, Move.COMPLETE):
-                    ended.append(job.id)
-
-    async def kill() -> None:
-        for count in (40, 100, 160):
-            while len(enqueued) < count:
-                await asyncio.sleep(0)
-            await asyncio.to_thread(server.stop, signal.SIGKILL)
-            await asyncio.to_thread(server.start)
-
     try:
         async with opened(fresh(server.url)) as store, asyncio.timeout(50):
+            load = Load(store)
             async with asyncio.TaskGroup() as group:
                 for name in range(4):
-                    group.create_task(produce(store, name))
+                    group.create_task(load.produce(name))
                 for worker in ("w1", "w2"):
-                    group.create_task(work(store, worker))
-                group.create_task(kill())
-            assert (await store.stats())[State.COMPLETE] == len(enqueued) == 240
-            assert len(set(ended)) == len(ended) == 240
+                    group.create_task(load.work(worker))
+                group.create_task(load.kill(server))
+            assert (await store.stats())[State.COMPLETE] == len(load.enqueued) == load.ALL
+            assert len(set(load.ended)) == len(load.ended) == load.ALL
     finally:
         server.remove()
 

@@ -8,9 +8,6 @@
 -- A script that fails half-way is not rolled back. So nothing is written before `flush`: what a
 -- script changes is kept here until it is sure of all of it, which also makes few commands of it.
 local P = KEYS[1]
--- Functions are in a table: as locals, each would be handed to each other one at every call of a
--- script, which takes longer than storing a job.
-local M = {}
 local call, pack, parse = redis.call, struct.pack, struct.unpack
 local now, ticks, boot = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3]
 if not now then
@@ -29,7 +26,7 @@ end
 
 -- A server whose memory is full lets a script write that has written something already, if only
 -- that takes no memory. Ends must get through, or it would stay full; requests must not.
-function M.although_full()
+local function although_full()
   call('DEL', P .. 'room')
 end
 
@@ -40,7 +37,7 @@ local NAMES = { 'pending', 'running', 'complete', 'failed', 'dead', 'cancelled' 
 local news = {}
 local zsets, sets, hashes, lists, gone, numbers = {}, {}, {}, {}, {}, nil
 
-function M.note(kind, key, member, value)
+local function note(kind, key, member, value)
   local ops = kind[key]
   if not ops then
     ops = {}
@@ -49,11 +46,11 @@ function M.note(kind, key, member, value)
   ops[member] = value
 end
 
-function M.zset(key, member, score) M.note(zsets, key, member, score) end
-function M.set(key, member, there) M.note(sets, key, member, there) end
-function M.hset(key, field, value) M.note(hashes, key, field, value) end
+local function zset(key, member, score) note(zsets, key, member, score) end
+local function set(key, member, there) note(sets, key, member, there) end
+local function hset(key, field, value) note(hashes, key, field, value) end
 
-function M.hget(key, field)
+local function hget(key, field)
   local ops = hashes[key]
   local value = ops and ops[field]
   if value ~= nil then return value end
@@ -61,7 +58,7 @@ function M.hget(key, field)
 end
 
 -- The next number of a kind of thing; none is ever used again.
-function M.number(kind)
+local function number(kind)
   if not numbers then numbers = {} end
   local last = numbers[kind] or tonumber(call('HGET', P .. 'numbers', kind) or 0)
   numbers[kind] = last + 1
@@ -69,14 +66,14 @@ function M.number(kind)
 end
 
 -- Lua cannot spread more than some 8,000 values into one call.
-function M.many(command, key, values)
+local function many(command, key, values)
   local count = #values
   for from = 1, count, MOST do
     call(command, key, unpack(values, from, math.min(from + MOST - 1, count)))
   end
 end
 
-function M.split(ops, pairwise, score_first)
+local function split(ops, pairwise, score_first)
   local put, drop, n, m = {}, {}, 0, 0
   for member, value in pairs(ops) do
     if not value then
@@ -96,19 +93,19 @@ function M.split(ops, pairwise, score_first)
   return put, drop
 end
 
-function M.write(kind, adding, removing, pairwise, score_first)
+local function write(kind, adding, removing, pairwise, score_first)
   for key, ops in pairs(kind) do
-    local put, drop = M.split(ops, pairwise, score_first)
-    M.many(removing, P .. key, drop)
-    M.many(adding, P .. key, put)
+    local put, drop = split(ops, pairwise, score_first)
+    many(removing, P .. key, drop)
+    many(adding, P .. key, put)
   end
 end
 
-function M.flush()
-  M.write(hashes, 'HSET', 'HDEL', true, false)
-  M.write(zsets, 'ZADD', 'ZREM', true, true)
-  M.write(sets, 'SADD', 'SREM', false, false)
-  for key, values in pairs(lists) do M.many('RPUSH', P .. key, values) end
+local function flush()
+  write(hashes, 'HSET', 'HDEL', true, false)
+  write(zsets, 'ZADD', 'ZREM', true, true)
+  write(sets, 'SADD', 'SREM', false, false)
+  for key, values in pairs(lists) do many('RPUSH', P .. key, values) end
   for key in pairs(gone) do call('DEL', P .. key) end
   if numbers then
     for kind, last in pairs(numbers) do call('HSET', P .. 'numbers', kind, last) end
@@ -120,7 +117,7 @@ end
 --
 -- That there is something to claim is only told to others if one of them has come short since it
 -- was told last: who is busy would be woken, with every process that listens, for nothing.
-function M.rung()
+local function rung()
   local codes = ''
   for code in pairs(news) do codes = codes .. code end
   local told = codes
@@ -130,9 +127,9 @@ function M.rung()
 end
 
 -- Write all of it, ring, and answer; what was rung for comes first.
-function M.done(reply)
-  M.flush()
-  reply[1] = M.rung()
+local function done(reply)
+  flush()
+  reply[1] = rung()
   if once then call('SET', once, cmsgpack.pack(reply), 'PX', 60000) end
   return reply
 end

@@ -2,7 +2,7 @@
 -- ARGV[5..7]: worker, how many jobs, whether of all queues; then the names of the queues.
 --
 -- Answer: the instant at which time alone lets the next job start, or ''; the time; the jobs.
-M.although_full()
+although_full()
 local worker, limit, all = ARGV[FIRST], tonumber(ARGV[FIRST + 1]), ARGV[FIRST + 2] == '1'
 -- constants: PROMOTED=500
 
@@ -18,29 +18,29 @@ end
 local function expire()
   local ids = call('ZRANGEBYSCORE', P .. 'expiring', '-inf', now, 'LIMIT', 0, PROMOTED)
   if #ids == 0 then return false end
-  M.load(ids)
+  load(ids)
   local expired = {}
   for place, id in ipairs(ids) do
     expired[place] = rows[id]
-    M.give_up(rows[id], 'expired')
+    give_up(rows[id], 'expired')
   end
   table.sort(expired, function(a, b) return a[SEQ] < b[SEQ] end)
-  M.settle(expired)
+  settle(expired)
   return #ids == PROMOTED
 end
 
 local function promote(queue, left)
   local key = P .. 'later:' .. queue
   local ids = call('ZRANGEBYSCORE', key, '-inf', now, 'LIMIT', 0, left)
-  M.load(ids)
+  load(ids)
   for _, id in ipairs(ids) do
     local r = rows[id]
-    M.zset('later:' .. queue, id, false)
-    M.stand_in_line(r)
-    M.keep(r)
+    zset('later:' .. queue, id, false)
+    stand_in_line(r)
+    keep(r)
   end
   local first = call('ZRANGE', key, #ids, #ids, 'WITHSCORES')[2]
-  if not first then M.set('laters', queue, false) end
+  if not first then set('laters', queue, false) end
   return #ids, tonumber(first)
 end
 
@@ -52,9 +52,9 @@ end
 -- Who has expired is not given, so all of them go first, some at a time.
 if expire() then
   call('SET', P .. 'hungry', 1)
-  return M.done({ '', now, now })
+  return done({ '', now, now })
 end
-M.flush()
+flush()
 local left, freed = PROMOTED, news.r
 for _, queue in ipairs(call('SMEMBERS', P .. 'laters')) do
   if is_open(queue) then
@@ -63,7 +63,7 @@ for _, queue in ipairs(call('SMEMBERS', P .. 'laters')) do
     due_at(first)
   end
 end
-M.flush()
+flush()
 news.r = freed  -- whoever was promoted is given now, and each worker knows when to look itself
 
 -- The lines that are open to this worker, by lane.
@@ -121,7 +121,7 @@ local function heads(lane, lines, most)
   local found, n = {}, 0
   for _, line in ipairs(lines) do
     local members = call('ZRANGE', P .. 'ready:' .. line, 0, most, 'WITHSCORES')
-    if #members == 0 then M.set('lines', line, false) end
+    if #members == 0 then set('lines', line, false) end
     for place = 1, #members, 2 do
       n = n + 1
       found[n] = { members[place], tonumber(members[place + 1]), line, lane, false, false }
@@ -147,29 +147,29 @@ local ids = {}
 for place = 1, math.min(limit, #first) do
   local head = first[place]
   ids[place] = string.sub(head[MEMBER], 17)
-  M.zset('ready:' .. head[LINE], head[MEMBER], false)
+  zset('ready:' .. head[LINE], head[MEMBER], false)
   waiting[head[LANE]].taken = waiting[head[LANE]].taken + 1
 end
 for lane, each in pairs(waiting) do
   if each.count > each.taken then due_at(each.next_after(each.taken)) end
-  if lane ~= '' and each.taken > 0 then M.hset('starts', lane, now) end
+  if lane ~= '' and each.taken > 0 then hset('starts', lane, now) end
 end
 
-M.load(ids)
+load(ids)
 for _, id in ipairs(ids) do
   local r = rows[id]
   r[PHASE] = 0
-  if r[EXPIRES_AT] > 0 then M.zset('expiring', id, false) end
-  M.become(r, RUNNING)
+  if r[EXPIRES_AT] > 0 then zset('expiring', id, false) end
+  become(r, RUNNING)
   r[ATTEMPT], r[LEASE] = r[ATTEMPT] + 1, r[LEASE] + 1
   r[LENGTH], r[WORKER], r[STARTED_AT], r[PROGRESS] = #worker, worker, now, -1
-  if r[MESSAGE] == 1 then M.say(r, 'message') end
-  if r[DATA] == 1 then M.say(r, 'data') end
-  M.set('held:' .. worker, id, true)
-  if r[NAMED].lane ~= '' then M.set('running:' .. r[NAMED].lane, id, true) end
-  M.put(r)
+  if r[MESSAGE] == 1 then say(r, 'message') end
+  if r[DATA] == 1 then say(r, 'data') end
+  set('held:' .. worker, id, true)
+  if r[NAMED].lane ~= '' then set('running:' .. r[NAMED].lane, id, true) end
+  put(r)
 end
-if #ids > 0 then M.set('holders', worker, true) end
-M.flush()
+if #ids > 0 then set('holders', worker, true) end
+flush()
 if #ids < limit then call('SET', P .. 'hungry', 1) end
-return M.done(M.show(ids, { '', due or '', now }))
+return done(show(ids, { '', due or '', now }))

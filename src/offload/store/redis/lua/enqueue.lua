@@ -1,11 +1,11 @@
 -- with: base rows families admission
 -- Answer: the time; then all jobs as they are now, unless each is as it was asked for.
 local plain = ARGV[FIRST] == '1'
-local ids, refusal = M.admit_all(FIRST + 1, #ARGV)
+local ids, refusal = admit_all(FIRST + 1, #ARGV)
 if not ids then return refusal end
 if not plain then
-  M.flush()
-  return M.done(M.show(ids, { '', 'jobs', now }))
+  flush()
+  return done(show(ids, { '', 'jobs', now }))
 end
 local old, places = {}, {}
 for place, id in ipairs(ids) do
@@ -15,7 +15,7 @@ for place, id in ipairs(ids) do
     places[#places + 1] = place - 1
   end
 end
-M.flush()
+flush()
 local reply = { '', 'places', now, #places }
 for _, place in ipairs(places) do reply[#reply + 1] = place end
-return M.done(M.show(old, reply))
+return done(show(old, reply))

@@ -3,7 +3,7 @@
 -- type, message and traceback (packed, or ''), the text to show or '', the holder if known.
 --
 -- Answer: 1 for each ending that was applied, else 0.
-M.although_full()
+although_full()
 local FIXED = '>I4BBBi8di8'
 local MOVE = { complete = 1, retry = 2, release = 3, fail = 4, bury = 5, cancel = 6 }
 local LEADS = { COMPLETE, PENDING, PENDING, FAILED, DEAD, CANCELLED }
@@ -11,7 +11,7 @@ local LEADS = { COMPLETE, PENDING, PENDING, FAILED, DEAD, CANCELLED }
 local STOPPED = 'cancelled while running'
 
 local function fenced(id, lease, holder)
-  local r = M.job(id)
+  local r = job(id)
   -- Numbers can come again when a server that lost its newest writes takes over, so the worker
   -- counts, too, where the caller knows to whom it was given.
   return r and r[STATE] == RUNNING and r[LEASE] == lease and (holder == '' or r[WORKER] == holder) and r
@@ -26,50 +26,50 @@ local function finish(place)
   local move = asked
   if r[CANCEL] == 1 and LEADS[asked] == PENDING then move, shown = MOVE.cancel, STOPPED end
   if failed == 1 and asked ~= MOVE.cancel then
-    M.record(r, 'errors', 'I4i8c0c0', r[ATTEMPT], now, failure, id)
+    record(r, 'errors', 'I4i8c0c0', r[ATTEMPT], now, failure, id)
   end
   if ran >= 0 then
-    M.record(r, 'metrics', 'I4Bi8di8i8Hc0c0', r[ATTEMPT], move, r[STARTED_AT] - r[RUN_AT], ran, memory,
+    record(r, 'metrics', 'I4Bi8di8i8Hc0c0', r[ATTEMPT], move, r[STARTED_AT] - r[RUN_AT], ran, memory,
       now, #r[NAMED].task, r[NAMED].task, id)
   end
   if r[NAMED].lane ~= '' then news.r = true end
-  M.stop_running(r)
+  stop_running(r)
   r[CRASHES] = r[CRASHES] + crashed
   if move == MOVE.release then r[ATTEMPT] = r[ATTEMPT] - 1 end
   if move == MOVE.complete then
-    if r[ERROR] == 1 then M.say(r, 'error') end
+    if r[ERROR] == 1 then say(r, 'error') end
     r[PROGRESS] = 100
-    M.hset('result', id, result)
+    hset('result', id, result)
   elseif failed == 1 or move ~= asked then
-    M.say(r, 'error', shown)
+    say(r, 'error', shown)
   end
   local state = LEADS[move]
   if state == PENDING then
     -- A released job keeps its due time, and with it its place in the line.
     if move ~= MOVE.release or delay > 0 then r[RUN_AT] = now + delay end
-    M.become(r, PENDING)
-    M.wait(r)
+    become(r, PENDING)
+    wait(r)
     news.r = true
   else
-    M.over(r, state)
+    over(r, state)
   end
-  M.put(r)
+  put(r)
   return 1, r
 end
 
 local ids, applied, dead = {}, { '' }, {}
 for place = FIRST, #ARGV, ASKED do ids[#ids + 1] = ARGV[place] end
-M.load(ids)
+load(ids)
 for place = FIRST, #ARGV, ASKED do
   local yes, r = finish(place)
   applied[#applied + 1] = yes
-  if r and r[STATE] > RUNNING then M.settle({ r }) end
+  if r and r[STATE] > RUNNING then settle({ r }) end
   if r and r[STATE] == DEAD then dead[#dead + 1] = r[ID] end
 end
-for _, id in ipairs(dead) do M.zset('dead', id, M.number('dead')) end
-M.flush()
+for _, id in ipairs(dead) do zset('dead', id, number('dead')) end
+flush()
 -- A letter is a copy of the whole job, which may be purged before it.
-local letters = M.show(dead, {})
+local letters = show(dead, {})
 for place, id in ipairs(dead) do
   local from = (place - 1) * SEEN
   call('DEL', P .. 'letter:' .. id)
@@ -78,4 +78,4 @@ for place, id in ipairs(dead) do
     if letters[from + 2 + at] then call('HSET', P .. 'letter:' .. id, what, letters[from + 2 + at]) end
   end
 end
-return M.done(applied)
+return done(applied)

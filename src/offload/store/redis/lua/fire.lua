@@ -15,7 +15,7 @@ end
 
 local function fire(place)
   local name, tick, next_at = ARGV[place], tonumber(ARGV[place + 1]), tonumber(ARGV[place + 2])
-  local raw = M.hget('schedules', name)
+  local raw = hget('schedules', name)
   if not raw then return -1 end
   local due, paused, edited, fired, last_at, last_job, rest = parse(SCHEDULE, raw)
   if paused == 1 or due ~= tick then return -1 end
@@ -28,14 +28,14 @@ local function fire(place)
   local answers, ids = {}, {}
   for number = 1, jobs do
     local at = from + (number - 1) * ONE
-    local id, refusal = M.admit(at, answers)
+    local id, refusal = admit(at, answers)
     if not id then return nil, refusal end
     answers[ARGV[at]] = id
     ids[number] = id
     fired, last_job = 1, '=' .. id
     last_at = ARGV[at + ASKED] == '' and tick or tonumber(ARGV[at + ASKED])
   end
-  M.hset('schedules', name, pack(SCHEDULE, next_at, paused, edited, fired, last_at, #last_job, last_job)
+  hset('schedules', name, pack(SCHEDULE, next_at, paused, edited, fired, last_at, #last_job, last_job)
     .. string.sub(raw, rest))
   return jobs, ids
 end
@@ -45,7 +45,7 @@ local function glimpse(ids, seen)
   for _, id in ipairs(ids) do
     local n = #seen
     seen[n + 1], seen[n + 2] = id, rows[id][RAW]
-    for place, what in ipairs(WHAT) do seen[n + 2 + place] = M.hget(what, id) end
+    for place, what in ipairs(WHAT) do seen[n + 2 + place] = hget(what, id) end
   end
 end
 
@@ -59,4 +59,4 @@ while place <= #ARGV do
   place = place + 4 + tonumber(ARGV[place + 3]) * ONE
 end
 for _, value in ipairs(seen) do reply[#reply + 1] = value end
-return M.done(reply)
+return done(reply)

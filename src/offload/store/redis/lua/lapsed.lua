@@ -1,6 +1,6 @@
 -- with: base rows
 -- ARGV[5]: how many. Answer: why, for each job; then the jobs.
-M.although_full()
+although_full()
 local left = tonumber(ARGV[FIRST])
 local ids, reasons = {}, {}
 
@@ -16,7 +16,7 @@ end
 
 for _, worker in ipairs(call('SMEMBERS', P .. 'holders')) do
   local held = call('SCARD', P .. 'held:' .. worker)
-  if held == 0 then M.set('holders', worker, false) end
+  if held == 0 then set('holders', worker, false) end
   local reason = held > 0 and left > 0 and silent(worker)
   if reason then
     for _, id in ipairs(call('SRANDMEMBER', P .. 'held:' .. worker, left)) do
@@ -27,5 +27,5 @@ for _, worker in ipairs(call('SMEMBERS', P .. 'holders')) do
 end
 local reply = { '', #ids }
 for _, reason in ipairs(reasons) do reply[#reply + 1] = reason end
-M.flush()
-return M.done(M.show(ids, reply))
+flush()
+return done(show(ids, reply))

@@ -15,4 +15,4 @@ for _, id in ipairs(ids) do
     for place = 1, SEEN - 1 do reply[#reply + 1] = letter[place] end
   end
 end
-return M.done(reply)
+return done(reply)

@@ -14,4 +14,4 @@ if last > first then
     end
   end
 end
-return M.done(reply)
+return done(reply)

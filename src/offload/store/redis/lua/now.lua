@@ -1,2 +1,2 @@
 -- with: base
-return M.done({ '', now })
+return done({ '', now })

@@ -5,4 +5,4 @@ if not there then
   there = tonumber(ARGV[FIRST])
   call('SET', P .. 'layout', there)
 end
-return M.done({ '', there })
+return done({ '', there })

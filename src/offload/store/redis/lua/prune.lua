@@ -1,7 +1,7 @@
 -- with: base rows families admission records
 -- ARGV[5]: a kind: jobs, dead, records, workers. ARGV[6]: an age in seconds, or ''. ARGV[7]: how
 -- many at most. Answer: how many went, how many records that is, whether there may be more.
-M.although_full()
+although_full()
 local kind, age, left = ARGV[FIRST], tonumber(ARGV[FIRST + 1]), tonumber(ARGV[FIRST + 2])
 local before = age and now - age * 1000
 local RECORDS = { 'errors', 'logs', 'metrics' }
@@ -9,9 +9,9 @@ local AT = { errors = LINKS + 5, logs = LINKS + 5, metrics = LINKS + 30 }
 -- constants: LOOKED=2000
 
 local function needed(r)
-  if r[NAMED].key ~= '' and M.hget('keys', r[NAMED].key) == r[ID] and M.holds(r) then return true end
-  local ids = M.children(r)
-  M.load(ids)
+  if r[NAMED].key ~= '' and hget('keys', r[NAMED].key) == r[ID] and holds(r) then return true end
+  local ids = children(r)
+  load(ids)
   for _, id in ipairs(ids) do
     local child = rows[id]
     if child and child[STATE] == PENDING and child[BLOCKERS] > 0 then return true end
@@ -29,15 +29,15 @@ end
 
 -- Forget whom this job waited for, and who waited for it.
 local function cut(r)
-  for _, parent in ipairs(M.parents_of(r)) do M.zset('children:' .. parent, r[ID], false) end
-  for _, id in ipairs(M.children(r)) do
+  for _, parent in ipairs(parents_of(r)) do zset('children:' .. parent, r[ID], false) end
+  for _, id in ipairs(children(r)) do
     local child = rows[id]
     if child then
-      local rest = without(M.parents_of(child), r[ID])
-      M.hset('parents', id, #rest > 0 and cjson.encode(rest) or false)
+      local rest = without(parents_of(child), r[ID])
+      hset('parents', id, #rest > 0 and cjson.encode(rest) or false)
       if #rest == 0 then
         child[PARENTS] = 0
-        M.keep(child)
+        keep(child)
       end
     end
   end
@@ -49,8 +49,8 @@ local function drop_records(r)
   for _, what in ipairs(RECORDS) do
     local this = r[LAST[what]]
     while this > 0 do
-      local raw = M.hget(what, this)
-      M.hset(what, this, false)
+      local raw = hget(what, this)
+      hset(what, this, false)
       this = parse('>i8', raw)
       count = count + 1
     end
@@ -59,16 +59,16 @@ local function drop_records(r)
 end
 
 local function drop_index(r)
-  M.zset(M.crowd(r), r[ID], false)
-  M.zset('task:' .. r[NAMED].task, r[ID], false)
-  if r[NAMED].schedule ~= '' then M.zset('schedule:' .. r[NAMED].schedule, r[ID], false) end
+  zset(crowd(r), r[ID], false)
+  zset('task:' .. r[NAMED].task, r[ID], false)
+  if r[NAMED].schedule ~= '' then zset('schedule:' .. r[NAMED].schedule, r[ID], false) end
   if r[TAGGED] == 1 then
     local body = call('HGET', P .. 'body', r[ID])
     local head = cjson.decode((parse('>I4c0', body)))
-    for _, tag in ipairs(head.tags) do M.zset('tag:' .. tag, r[ID], false) end
+    for _, tag in ipairs(head.tags) do zset('tag:' .. tag, r[ID], false) end
   end
-  M.zset(r[TTL] >= 0 and 'outliving' or 'ended', r[ID], false)
-  if r[NAMED].key ~= '' and M.hget('keys', r[NAMED].key) == r[ID] then M.hset('keys', r[NAMED].key, false) end
+  zset(r[TTL] >= 0 and 'outliving' or 'ended', r[ID], false)
+  if r[NAMED].key ~= '' and hget('keys', r[NAMED].key) == r[ID] then hset('keys', r[NAMED].key, false) end
 end
 
 local queues = {}
@@ -78,7 +78,7 @@ local function remove(r)
   drop_index(r)
   cut(r)
   for _, what in ipairs({ 'row', 'body', 'error', 'message', 'data', 'result', 'parents' }) do
-    M.hset(what, r[ID], false)
+    hset(what, r[ID], false)
   end
   gone['parts:' .. r[ID]] = true
   gone['repeats:' .. r[ID]] = true
@@ -103,7 +103,7 @@ local function prune_jobs()
       local ids = call('ZRANGEBYSCORE', P .. key, '-inf', '(' .. string.format('%.17g', until_), 'LIMIT', from, 100)
       if #ids == 0 then return end
       from = from + #ids
-      M.load(ids)
+      load(ids)
       for _, id in ipairs(ids) do
         local r = rows[id]
         if left > 0 and r and not needed(r) then
@@ -115,7 +115,7 @@ local function prune_jobs()
   end
   sweep('outliving', now)
   if before then sweep('ended', before) end
-  M.flush()
+  flush()
   close_empty_queues()
   if count > 0 then news.c = true end
   return count, records
@@ -125,9 +125,9 @@ local function prune_dead()
   local count = 0
   for _, id in ipairs(call('ZRANGE', P .. 'dead', 0, LOOKED - 1)) do
     if count == left then break end
-    local r = M.row_of(id, call('HGET', P .. 'letter:' .. id, 'row'))
+    local r = row_of(id, call('HGET', P .. 'letter:' .. id, 'row'))
     if r[FINISHED_AT] < before then
-      M.zset('dead', id, false)
+      zset('dead', id, false)
       gone['letter:' .. id] = true
       count = count + 1
     end
@@ -156,12 +156,12 @@ local function prune_records_of(what)
   local leading = true
   for this = first, math.min(last, first + LOOKED - 1) do
     if count == left then break end
-    local raw = M.hget(what, this)
+    local raw = hget(what, this)
     local old = raw and parse('>i8', raw, AT[what]) < before
     if old then
       local id = owner(what, raw)
-      M.job(id)
-      M.unlink(what, this, raw, id)
+      job(id)
+      unlink(what, this, raw, id)
       count = count + 1
     end
     leading = leading and (old or not raw)
@@ -192,4 +192,4 @@ if kind == 'records' and before then
   for _, what in ipairs(RECORDS) do count = count + prune_records_of(what) end
 end
 if kind == 'workers' then count, records = prune_workers() end
-return M.done({ '', count, records })
+return done({ '', count, records })

@@ -3,29 +3,29 @@
 -- constants: LINKS=16
 
 -- `format` is that of the data, which are what follows.
-function M.record(r, kind, format, ...)
-  local last, this = r[LAST[kind]], M.number(kind)
+local function record(r, kind, format, ...)
+  local last, this = r[LAST[kind]], number(kind)
   if last > 0 then
-    local before = M.hget(kind, last)
-    M.hset(kind, last, string.sub(before, 1, 8) .. pack('>i8', this) .. string.sub(before, LINKS + 1))
+    local before = hget(kind, last)
+    hset(kind, last, string.sub(before, 1, 8) .. pack('>i8', this) .. string.sub(before, LINKS + 1))
   end
-  M.hset(kind, this, pack('>i8i8' .. format, last, 0, ...))
+  hset(kind, this, pack('>i8i8' .. format, last, 0, ...))
   r[LAST[kind]] = this
 end
 
 -- Take one out; the job that it is of must be loaded, or gone.
-function M.unlink(kind, this, raw, id)
+local function unlink(kind, this, raw, id)
   local before, after = parse('>i8i8', raw)
-  M.hset(kind, this, false)
+  hset(kind, this, false)
   if before > 0 then
-    local other = M.hget(kind, before)
-    M.hset(kind, before, string.sub(other, 1, 8) .. pack('>i8', after) .. string.sub(other, LINKS + 1))
+    local other = hget(kind, before)
+    hset(kind, before, string.sub(other, 1, 8) .. pack('>i8', after) .. string.sub(other, LINKS + 1))
   end
   if after > 0 then
-    local other = M.hget(kind, after)
-    M.hset(kind, after, pack('>i8', before) .. string.sub(other, 9))
+    local other = hget(kind, after)
+    hset(kind, after, pack('>i8', before) .. string.sub(other, 9))
   elseif rows[id] then
     rows[id][LAST[kind]] = before
-    M.keep(rows[id])
+    keep(rows[id])
   end
 end

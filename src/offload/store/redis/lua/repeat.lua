@@ -7,11 +7,11 @@ local kind = ARGV[FIRST]
 
 local function take(id, row)
   if kind == 'ended' then
-    local r = M.job(id)
+    local r = job(id)
     return r and r[STATE] > RUNNING
   end
   if call('HGET', P .. 'letter:' .. id, 'row') ~= row then return false end
-  M.zset('dead', id, false)
+  zset('dead', id, false)
   gone['letter:' .. id] = true
   return true
 end
@@ -21,7 +21,7 @@ for place = FIRST + 1, #ARGV, EACH do
   local origin, new = ARGV[place], ARGV[place + 2]
   if take(origin, ARGV[place + 1]) then
     taken[#taken + 1] = place
-    if not M.job(new) then
+    if not job(new) then
       local key = 'repeats:' .. origin
       if not lists[key] then lists[key] = {} end
       table.insert(lists[key], pack('>i8', now) .. new)
@@ -30,10 +30,10 @@ for place = FIRST + 1, #ARGV, EACH do
 end
 local ids, places = {}, {}
 for number, place in ipairs(taken) do
-  ids[number] = M.admit(place + 2, {})
+  ids[number] = admit(place + 2, {})
   places[number] = (place - FIRST - 1) / EACH
 end
-M.flush()
+flush()
 local reply = { '', #places }
 for _, place in ipairs(places) do reply[#reply + 1] = place end
-return M.done(M.show(ids, reply))
+return done(show(ids, reply))

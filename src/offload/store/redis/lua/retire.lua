@@ -1,3 +1,3 @@
 -- with: base
 call('HDEL', P .. 'workers', ARGV[FIRST])
-return M.done({ '' })
+return done({ '' })

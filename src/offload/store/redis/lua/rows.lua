@@ -18,7 +18,7 @@ local rows = {}
 -- Most jobs of a script share their names.
 local names = {}
 
-function M.names_of(tail)
+local function names_of(tail)
   local found = names[tail]
   if not found then
     found = {}
@@ -37,15 +37,15 @@ end
 
 local NUMBERS = string.sub(ROW, 1, -3)
 
-function M.row_of(id, raw)
+local function row_of(id, raw)
   local a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r, s, t, u, v, w, x, y, z, aa, ab, ac, ad,
     worker, from = parse(NUMBERS, raw)
   local tail = string.sub(raw, from)
   return { a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r, s, t, u, v, w, x, y, z, aa, ab, ac,
-    ad, #worker, worker, tail, M.names_of(tail), id, raw }
+    ad, #worker, worker, tail, names_of(tail), id, raw }
 end
 
-function M.load(ids)
+local function load(ids)
   local wanted, n = {}, 0
   for _, id in ipairs(ids) do
     if rows[id] == nil then
@@ -59,108 +59,108 @@ function M.load(ids)
     local found = call('HMGET', P .. 'row', unpack(wanted, from, to))
     for place, raw in ipairs(found) do
       local id = wanted[from + place - 1]
-      rows[id] = raw and M.row_of(id, raw)
+      rows[id] = raw and row_of(id, raw)
     end
   end
 end
 
-function M.job(id)
-  if rows[id] == nil then M.load({ id }) end
+local function job(id)
+  if rows[id] == nil then load({ id }) end
   return rows[id]
 end
 
 -- Store a row; that nobody can see a difference is no new version.
-function M.keep(r)
+local function keep(r)
   r[RAW] = pack(ROW, unpack(r, 1, TAIL))
-  M.hset('row', r[ID], r[RAW])
+  hset('row', r[ID], r[RAW])
 end
 
-function M.put(r)
+local function put(r)
   r[VERSION] = r[VERSION] + 1
-  M.keep(r)
+  keep(r)
   news.c = true
 end
 
-function M.say(r, what, text)
+local function say(r, what, text)
   r[HAS[what]] = text and 1 or 0
-  M.hset(what, r[ID], text or false)
+  hset(what, r[ID], text or false)
 end
 
 -- --- where a pending job waits -------------------------------------------------------------
 
 -- Members of one score (a priority) are ordered by their bytes: due time, then age.
-function M.place_of(r)
+local function place_of(r)
   return pack('>i8i8c0', r[RUN_AT], r[SEQ], r[ID])
 end
 
-function M.stand_in_line(r)
+local function stand_in_line(r)
   r[PHASE] = READY
-  M.zset(r[NAMED].ready, M.place_of(r), -r[PRIORITY])
-  M.set('lines', r[NAMED].line, true)
+  zset(r[NAMED].ready, place_of(r), -r[PRIORITY])
+  set('lines', r[NAMED].line, true)
   news.r = true
 end
 
-function M.wait(r)
+local function wait(r)
   if r[BLOCKERS] > 0 then
     r[PHASE] = BLOCKED
   elseif r[RUN_AT] <= now then
-    M.stand_in_line(r)
+    stand_in_line(r)
   else
     r[PHASE] = LATER
-    M.zset('later:' .. r[NAMED].queue, r[ID], r[RUN_AT])
-    M.set('laters', r[NAMED].queue, true)
+    zset('later:' .. r[NAMED].queue, r[ID], r[RUN_AT])
+    set('laters', r[NAMED].queue, true)
     news.r = true
   end
-  if r[EXPIRES_AT] > 0 then M.zset('expiring', r[ID], r[EXPIRES_AT]) end
+  if r[EXPIRES_AT] > 0 then zset('expiring', r[ID], r[EXPIRES_AT]) end
 end
 
-function M.wait_no_more(r)
-  if r[PHASE] == READY then M.zset(r[NAMED].ready, M.place_of(r), false) end
-  if r[PHASE] == LATER then M.zset('later:' .. r[NAMED].queue, r[ID], false) end
-  if r[EXPIRES_AT] > 0 then M.zset('expiring', r[ID], false) end
+local function wait_no_more(r)
+  if r[PHASE] == READY then zset(r[NAMED].ready, place_of(r), false) end
+  if r[PHASE] == LATER then zset('later:' .. r[NAMED].queue, r[ID], false) end
+  if r[EXPIRES_AT] > 0 then zset('expiring', r[ID], false) end
   r[PHASE] = 0
 end
 
-function M.crowd(r)
+local function crowd(r)
   return r[NAMED].crowds[r[STATE]]
 end
 
-function M.become(r, state)
-  M.zset(M.crowd(r), r[ID], false)
+local function become(r, state)
+  zset(crowd(r), r[ID], false)
   r[STATE] = state
-  M.zset(M.crowd(r), r[ID], r[SEQ])
+  zset(crowd(r), r[ID], r[SEQ])
 end
 
 -- --- ends ------------------------------------------------------------------------------------
 
-function M.over(r, state)
-  M.become(r, state)
+local function over(r, state)
+  become(r, state)
   r[FINISHED_AT] = now
-  if r[NAMED].schedule ~= '' then M.set('live:' .. r[NAMED].schedule, r[ID], false) end
+  if r[NAMED].schedule ~= '' then set('live:' .. r[NAMED].schedule, r[ID], false) end
   if r[TTL] >= 0 then
-    M.zset('outliving', r[ID], now + r[TTL] * 1000)
+    zset('outliving', r[ID], now + r[TTL] * 1000)
   else
-    M.zset('ended', r[ID], now)
+    zset('ended', r[ID], now)
   end
 end
 
-function M.give_up(r, reason)
-  M.wait_no_more(r)
-  M.over(r, CANCELLED)
-  M.say(r, 'error', reason)
-  M.put(r)
+local function give_up(r, reason)
+  wait_no_more(r)
+  over(r, CANCELLED)
+  say(r, 'error', reason)
+  put(r)
 end
 
-function M.stop_running(r)
-  M.set('held:' .. r[WORKER], r[ID], false)
-  if r[NAMED].lane ~= '' then M.set('running:' .. r[NAMED].lane, r[ID], false) end
+local function stop_running(r)
+  set('held:' .. r[WORKER], r[ID], false)
+  if r[NAMED].lane ~= '' then set('running:' .. r[NAMED].lane, r[ID], false) end
   r[LENGTH], r[WORKER] = 0, ''
 end
 
 -- --- reading ---------------------------------------------------------------------------------
 
 -- Who has a text of a kind: all have a body, only complete jobs a result.
-function M.owners(ids, what)
+local function owners(ids, what)
   if what == 'body' then return ids end
   local found, n = {}, 0
   for _, id in ipairs(ids) do
@@ -173,8 +173,8 @@ function M.owners(ids, what)
   return found
 end
 
-function M.texts(ids, what)
-  local wanted, found = M.owners(ids, what), {}
+local function texts(ids, what)
+  local wanted, found = owners(ids, what), {}
   for from = 1, #wanted, MOST do
     local values = call('HMGET', P .. what, unpack(wanted, from, math.min(from + MOST - 1, #wanted)))
     for place, value in ipairs(values) do found[wanted[from + place - 1]] = value end
@@ -187,10 +187,10 @@ local WHAT = { 'body', 'error', 'message', 'data', 'result' }
 
 -- Append the jobs to a reply, as many values for each: id, row, then what else there is of it.
 -- What was changed must have been flushed.
-function M.show(ids, reply)
-  M.load(ids)
+local function show(ids, reply)
+  load(ids)
   local found, n = {}, #reply
-  for place, what in ipairs(WHAT) do found[place] = M.texts(ids, what) end
+  for place, what in ipairs(WHAT) do found[place] = texts(ids, what) end
   for _, id in ipairs(ids) do
     reply[n + 1], reply[n + 2] = id, rows[id] and rows[id][RAW]
     for place = 1, #WHAT do reply[n + 2 + place] = found[place][id] or false end

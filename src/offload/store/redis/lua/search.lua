@@ -70,7 +70,7 @@ while below ~= 'end' and #ids < limit and looked < LOOKED do
   local count = math.min(CHUNK, #found)
   local chunk = {}
   for place = 1, count do chunk[place] = found[place].id end
-  M.load(chunk)
+  load(chunk)
   for place = 1, count do
     local r = rows[chunk[place]]
     if #ids < limit and matches(r) then ids[#ids + 1] = r[ID] end
@@ -79,4 +79,4 @@ while below ~= 'end' and #ids < limit and looked < LOOKED do
   below = count < CHUNK and 'end' or found[count].seq
 end
 if #ids >= limit or below == 'end' then below = '' end
-return M.done(M.show(ids, { '', below }))
+return done(show(ids, { '', below }))

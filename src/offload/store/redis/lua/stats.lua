@@ -12,4 +12,4 @@ for _, queue in ipairs(queues) do
   for state = 1, 6 do reply[#reply + 1] = call('ZCARD', P .. 'jobs:' .. state .. ':' .. queue) end
   reply[#reply + 1] = call('SISMEMBER', P .. 'paused', queue)
 end
-return M.done(reply)
+return done(reply)

@@ -7,4 +7,4 @@ for place = 1, #beats, 2 do
   reply[n + 1], reply[n + 2] = beats[place], string.format('%.17g', ticks - at)
   reply[n + 3], reply[n + 4] = of_boot == boot and 1 or 0, beats[place + 1]
 end
-return M.done(reply)
+return done(reply)
