@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from offload.testing import ManualClock
-from tests.servers import postgres
+from tests.servers import postgres, valkey
 
 # The suite is imported from the package, where pytest would not explain a failed assert.
 pytest.register_assert_rewrite("offload.testing.conformance")
@@ -42,3 +42,15 @@ def postgres_url(postgres_database: str) -> Iterator[str]:
     """Return the URL of a store of the test's own."""
     with postgres.schema(postgres_database) as url:
         yield url
+
+
+def redis_server() -> Iterator[str]:
+    """Return the URL of a Redis or Valkey server that all tests share."""
+    with valkey.running() as url:
+        yield url
+
+
+@pytest.fixture
+def redis_url(redis_server: str) -> str:
+    """Return a URL for a queue of its own."""
+    return valkey.fresh(redis_server)

@@ -20,9 +20,10 @@ from offload.core.states import TRANSITIONS
 from offload.store.base import JobFilter, RecordFilter, Store
 from offload.store.memory import MemoryStore
 from offload.store.postgres import PostgresStore
+from offload.store.redis import RedisStore
 from offload.store.sqlite import SQLiteStore
 from offload.testing import ManualClock
-from tests.servers.postgres import schema
+from tests.servers import postgres, valkey
 from tests.store.draws import QUEUES, Fault
 
 Answer = TypeVar("Answer")
@@ -60,13 +61,17 @@ COUNTS = Counts()
 class Pair:
     """Two stores: the model, and a file or a schema that two store objects share."""
 
-    server = ""
-    """The URL of a database for the driver "postgres"."""
-
     def __init__(self, driver: str) -> None:
-        """Open the stores, all on one clock; the driver "memory" plays the model with itself."""
+        """Open the stores, all on one clock; the driver "memory" plays the model with itself.
+
+        The driver may be the URL of a server; what is played there has a place of its own.
+        """
         self.kept = ExitStack()
-        self.url = self.kept.enter_context(schema(self.server)) if driver == "postgres" else ""
+        self.url = driver
+        if driver.startswith("postgresql:"):
+            self.url = self.kept.enter_context(postgres.schema(driver))
+        elif driver.startswith("redis:"):
+            self.url = valkey.fresh(driver)
         self.runner = asyncio.Runner()
         self.folder = tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None)
         self.clock = ManualClock()
@@ -82,8 +87,10 @@ class Pair:
             return self.twin
         path = Path(self.folder.name) / "jobs.db"
         store: Store = SQLiteStore(path, clock=self.clock, synchronous="NORMAL")
-        if self.url:
+        if self.url.startswith("postgresql:"):
             store = PostgresStore(self.url, clock=self.clock)
+        elif self.url.startswith("redis:"):
+            store = RedisStore(self.url, clock=self.clock)
         self.runner.run(store.open())
         return store
 

@@ -10,6 +10,7 @@ import json
 import platform
 import subprocess
 import time
+from contextlib import ExitStack
 from importlib.metadata import version
 from pathlib import Path
 
@@ -19,9 +20,9 @@ from hypothesis.stateful import run_state_machine_as_test
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
-from tests.servers.postgres import database, running
+from tests.servers import postgres, valkey
 from tests.store.machine import Histories
-from tests.store.pair import COUNTS, Pair
+from tests.store.pair import COUNTS
 
 HISTORIES = 100
 """Hypothesis remembers what it has tried, so that one endless run would grow and grow."""
@@ -82,13 +83,17 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=1_000_000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--driver", choices=["sqlite", "memory", "postgres"], default="sqlite")
+    parser.add_argument(
+        "--driver", choices=["sqlite", "memory", "postgres", "redis"], default="sqlite"
+    )
     asked = parser.parse_args()
-    Histories.driver = asked.driver
-    if asked.driver == "postgres":
-        with running() as server, database(server) as Pair.server:
-            _played(asked)
-    else:
+    with ExitStack() as kept:
+        Histories.driver = asked.driver
+        if asked.driver == "postgres":
+            server = kept.enter_context(postgres.running())
+            Histories.driver = kept.enter_context(postgres.database(server))
+        elif asked.driver == "redis":
+            Histories.driver = kept.enter_context(valkey.running())
         _played(asked)
 
 

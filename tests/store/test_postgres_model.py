@@ -1,14 +1,15 @@
 """The server tells every history as the model tells it."""
 
+from collections.abc import Iterator
+
 import pytest
 from hypothesis import settings
 
 from tests.store.machine import Histories
-from tests.store.pair import Pair
 
 
 class _OnServer(Histories):
-    driver = "postgres"
+    pass
 
 
 # For many more: python -m tests.store.play --driver postgres.
@@ -17,5 +18,7 @@ TestOnServer.settings = settings(settings.default, stateful_step_count=30, max_e
 
 
 @pytest.fixture(scope="module", autouse=True)
-def server(postgres_database: str) -> None:
-    Pair.server = postgres_database
+def driver(postgres_database: str) -> Iterator[None]:
+    _OnServer.driver = postgres_database
+    yield
+    _OnServer.driver = "memory"

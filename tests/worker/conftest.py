@@ -34,10 +34,10 @@ async def app(
 ) -> AsyncIterator[Any]:
     """The application, imported anew so that its queue is on this test's file.
 
-    With OFFLOAD_TEST_STORE=postgres in the environment, on a server instead.
+    With OFFLOAD_TEST_STORE=redis in the environment, on a server instead.
     """
-    if os.environ.get("OFFLOAD_TEST_STORE") == "postgres":
-        monkeypatch.setenv("OFFLOAD_TEST_URL", request.getfixturevalue("postgres_url"))
+    if store := os.environ.get("OFFLOAD_TEST_STORE"):
+        monkeypatch.setenv("OFFLOAD_TEST_URL", request.getfixturevalue(f"{store}_url"))
     monkeypatch.setenv("OFFLOAD_TEST_FOLDER", str(stage.folder))
     # Restored afterwards: in-process janitors of other tests keep their own rhythm.
     monkeypatch.setattr("offload.worker.janitor.EVERY", 5.0)

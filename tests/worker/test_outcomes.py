@@ -1,6 +1,7 @@
 """How a job ends, in each executor."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -222,7 +223,7 @@ async def test_no_exception_ends_the_worker(app: Any, task: Any, stage: Stage, d
 @pytest.fixture
 async def other(app: Any, stage: Stage) -> AsyncIterator[Queue]:
     """The same jobs, as a program with other tasks sees them."""
-    other = Queue(db_path=str(stage.folder / "jobs.db"))
+    other = Queue(os.environ.get("OFFLOAD_TEST_URL", str(stage.folder / "jobs.db")))
     yield other
     await other.aclose()
 

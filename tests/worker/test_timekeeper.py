@@ -18,6 +18,7 @@ from offload.core.unique import OnConflict, Unique
 from offload.store.base import Beat, Channel, JobFilter, Store
 from offload.store.memory import MemoryStore
 from offload.store.postgres import PostgresStore
+from offload.store.redis import RedisStore
 from offload.store.sqlite import SQLiteStore
 from offload.testing import ManualClock
 from offload.worker.timekeeper import EVERY, Timekeeper
@@ -33,11 +34,11 @@ def clock() -> ManualClock:
     return ManualClock(now=START)
 
 
-@pytest.fixture(params=["memory", "sqlite", "postgres"])
+@pytest.fixture(params=["memory", "sqlite", "postgres", "redis"])
 async def stores(
     request: pytest.FixtureRequest, tmp_path: Path, clock: ManualClock
 ) -> AsyncIterator[list[Store]]:
-    """The stores of eight workers: one in memory, or eight on one file or schema."""
+    """The stores of eight workers: one in memory, or eight on one file, schema or server."""
     stores: list[Store] = [MemoryStore(clock)] * 8
     if request.param == "sqlite":
         path = tmp_path / "jobs.db"
@@ -45,6 +46,9 @@ async def stores(
     elif request.param == "postgres":
         url = request.getfixturevalue("postgres_url")
         stores = [PostgresStore(url, clock=clock) for _ in range(8)]
+    elif request.param == "redis":
+        url = request.getfixturevalue("redis_url")
+        stores = [RedisStore(url, clock=clock) for _ in range(8)]
     for store in stores:
         await store.open()
     yield stores

@@ -18,7 +18,7 @@ from offload.queue.scheduling import Scheduling
 from offload.queue.working import Working
 from offload.store.base import Store
 from offload.store.loop import IOLoop
-from offload.store.open import open_store
+from offload.store.open import open_store, without_password
 from offload.tasks.definition import TaskOptions
 from offload.tasks.registry import Registry
 from offload.tasks.task import Task
@@ -38,7 +38,7 @@ class Queue(Enqueueing, Inspection, Locking, Operating, Scheduling, Working, Hoo
 
     Args:
         url: `sqlite:///relative.db`, `sqlite:////absolute.db`, a plain path, `memory://`, or
-            `postgresql://user@host/database`.
+            `postgresql://user@host/database`, `redis://user:password@host:port/0?prefix=name`.
         db_path: the same for a plain path; its folders are made.
         workers: how many functions one worker process runs at a time.
         result_ttl: seconds after which a worker removes finished jobs, dead letters and
@@ -86,13 +86,14 @@ class Queue(Enqueueing, Inspection, Locking, Operating, Scheduling, Working, Hoo
                 raise ConfigurationError(f"{option}={value!r}: must be 1 byte or more")
         if result_ttl is not None:
             check("result_ttl", result_ttl)  # obeyed by the janitor: no job repeats it
-        self.url = url or db_path or DEFAULT_PATH
+        place = url or db_path or DEFAULT_PATH
+        self.url = without_password(place)
         self.workers = workers
         self.result_ttl = result_ttl
         self._lease = lease
         self._heartbeat = heartbeat
         self.tasks = Registry()
-        self.store: Store = open_store(self.url, synchronous=synchronous)
+        self.store: Store = open_store(place, synchronous=synchronous)
         options = checked(defaults, QueueOptions)
         caps = Caps(max_arguments, max_result)
         self._client = Client(self.store, IOLoop(), self.tasks, options, caps)

@@ -1,0 +1,5 @@
+"""Jobs in Redis or Valkey: one server, many machines."""
+
+from offload.store.redis.store import RedisStore
+
+__all__ = ["RedisStore"]

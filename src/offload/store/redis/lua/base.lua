@@ -1,0 +1,135 @@
+-- What every script begins with: the time, the names, and a unit of work.
+--
+-- KEYS[1]: the queue's prefix, which has a hash tag. Every key begins with it, so all of a queue
+-- is in one slot of a cluster, and nothing of another queue is ever named.
+-- ARGV[1..3]: the wall clock, the ticks and the boot of a test's clock, or ''.
+-- ARGV[4]: the name of this call, or '' if it may be carried out twice.
+--
+-- A script that fails half-way is not rolled back. So nothing is written before `flush`: what a
+-- script changes is kept here until it is sure of all of it, which also makes few commands of it.
+local P = KEYS[1]
+local call, pack, parse = redis.call, struct.pack, struct.unpack
+local now, ticks, boot = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3]
+if not now then
+  -- The server's clock: workers on many machines need not agree on the time.
+  local time = call('TIME')
+  now = time[1] * 1000 + math.floor(time[2] / 1000)
+  ticks = time[1] + time[2] / 1000000
+end
+
+-- A caller whose reply was lost asks again under the same name, and gets the reply.
+local once = ARGV[4] ~= '' and P .. 'once:' .. ARGV[4]
+if once then
+  local said = call('GET', once)
+  if said then return cmsgpack.unpack(said) end
+end
+
+-- A server whose memory is full lets a script write that has written something already, if only
+-- that takes no memory. Ends must get through, or it would stay full; requests must not.
+local function although_full()
+  call('DEL', P .. 'room')
+end
+
+-- constants: PENDING=1 RUNNING=2 COMPLETE=3 FAILED=4 DEAD=5 CANCELLED=6 READY=1 LATER=2 BLOCKED=3
+-- constants: FIRST=5 MOST=4000
+local NAMES = { 'pending', 'running', 'complete', 'failed', 'dead', 'cancelled' }
+
+local news = {}
+local zsets, sets, hashes, lists, gone, numbers = {}, {}, {}, {}, {}, nil
+
+local function note(kind, key, member, value)
+  local ops = kind[key]
+  if not ops then
+    ops = {}
+    kind[key] = ops
+  end
+  ops[member] = value
+end
+
+local function zset(key, member, score) note(zsets, key, member, score) end
+local function set(key, member, there) note(sets, key, member, there) end
+local function hset(key, field, value) note(hashes, key, field, value) end
+
+local function hget(key, field)
+  local ops = hashes[key]
+  local value = ops and ops[field]
+  if value ~= nil then return value end
+  return call('HGET', P .. key, field)
+end
+
+-- The next number of a kind of thing; none is ever used again.
+local function number(kind)
+  if not numbers then numbers = {} end
+  local last = numbers[kind] or tonumber(call('HGET', P .. 'numbers', kind) or 0)
+  numbers[kind] = last + 1
+  return last + 1
+end
+
+-- Lua cannot spread more than some 8,000 values into one call.
+local function many(command, key, values)
+  local count = #values
+  for from = 1, count, MOST do
+    call(command, key, unpack(values, from, math.min(from + MOST - 1, count)))
+  end
+end
+
+local function split(ops, pairwise, score_first)
+  local put, drop, n, m = {}, {}, 0, 0
+  for member, value in pairs(ops) do
+    if not value then
+      m = m + 1
+      drop[m] = member
+    elseif not pairwise then
+      n = n + 1
+      put[n] = member
+    elseif score_first then
+      put[n + 1], put[n + 2] = value, member
+      n = n + 2
+    else
+      put[n + 1], put[n + 2] = member, value
+      n = n + 2
+    end
+  end
+  return put, drop
+end
+
+local function write(kind, adding, removing, pairwise, score_first)
+  for key, ops in pairs(kind) do
+    local put, drop = split(ops, pairwise, score_first)
+    many(removing, P .. key, drop)
+    many(adding, P .. key, put)
+  end
+end
+
+local function flush()
+  write(hashes, 'HSET', 'HDEL', true, false)
+  write(zsets, 'ZADD', 'ZREM', true, true)
+  write(sets, 'SADD', 'SREM', false, false)
+  for key, values in pairs(lists) do many('RPUSH', P .. key, values) end
+  for key in pairs(gone) do call('DEL', P .. key) end
+  if numbers then
+    for kind, last in pairs(numbers) do call('HSET', P .. 'numbers', kind, last) end
+  end
+  zsets, sets, hashes, lists, gone, numbers = {}, {}, {}, {}, {}, nil
+end
+
+-- Codes of the channels that have moved; a ring is a hint, so it need not survive a failure.
+--
+-- That there is something to claim is only told to others if one of them has come short since it
+-- was told last: who is busy would be woken, with every process that listens, for nothing.
+local function rung()
+  local codes = ''
+  for code in pairs(news) do codes = codes .. code end
+  local told = codes
+  if news.r and call('DEL', P .. 'hungry') == 0 then told = string.gsub(codes, 'r', '') end
+  if told ~= '' then call('PUBLISH', P .. 'news', told) end
+  return codes
+end
+
+-- Write all of it, ring, and answer; what was rung for comes first.
+local function done(reply)
+  flush()
+  reply[1] = rung()
+  if once then call('SET', once, cmsgpack.pack(reply), 'PX', 60000) end
+  return reply
+end

@@ -1,0 +1,2 @@
+-- with: base
+return done({ '', now })

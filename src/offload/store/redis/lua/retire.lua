@@ -1,0 +1,3 @@
+-- with: base
+call('HDEL', P .. 'workers', ARGV[FIRST])
+return done({ '' })
