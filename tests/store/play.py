@@ -19,6 +19,7 @@ from hypothesis.stateful import run_state_machine_as_test
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
+from tests.servers import valkey
 from tests.store.machine import Histories
 from tests.store.pair import COUNTS
 
@@ -81,9 +82,17 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=1_000_000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--driver", choices=["sqlite", "memory"], default="sqlite")
+    parser.add_argument("--driver", choices=["sqlite", "memory", "redis"], default="sqlite")
     asked = parser.parse_args()
     Histories.driver = asked.driver
+    if asked.driver == "redis":
+        with valkey.running() as Histories.driver:
+            _played(asked)
+    else:
+        _played(asked)
+
+
+def _played(asked: argparse.Namespace) -> None:
     began = time.monotonic()
     columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     failed = None

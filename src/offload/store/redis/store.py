@@ -18,17 +18,9 @@ from offload.store.redis.health import eviction, facts
 from offload.store.redis.holders import Holders
 from offload.store.redis.link import Link
 from offload.store.redis.reading import Reading
-from offload.store.redis.rows import (
-    SEEN,
-    Reply,
-    all_jobs_of,
-    ending,
-    job_of,
-    news,
-    request,
-    schedule_of,
-    schedule_row,
-)
+from offload.store.redis.records import schedule_of, schedule_row
+from offload.store.redis.requests import ending, news, request
+from offload.store.redis.rows import SEEN, Reply, all_jobs_of, job_of
 from offload.store.redis.wire import Part
 from offload.store.signals import Signals
 
