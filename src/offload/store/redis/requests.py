@@ -2,7 +2,10 @@
 
 import json
 import struct
+from collections.abc import Sequence
+from dataclasses import replace
 
+from offload.core.alike import Alike
 from offload.core.errors import StoreRefused
 from offload.core.job import Inputs, NewJob, OnParentFailure
 from offload.core.lane import Lane
@@ -31,6 +34,25 @@ def request(new: NewJob) -> tuple[bytes | str, ...]:
     parents = json.dumps(new.depends_on) if new.depends_on else ""
     tags = json.dumps(new.tags) if new.tags else ""
     return new.id, terms(new), head(new) + new.payload, parents, tags
+
+
+def requests(jobs: Sequence[NewJob]) -> list[bytes | str]:
+    """Return the arguments for several requests; see `request`."""
+    if not isinstance(jobs, Alike):
+        return [part for new in jobs for part in request(new)]
+    _, shared, begun, *rest = request(replace(jobs.pattern, payload=b""))
+    assert isinstance(begun, bytes)  # noqa: S101 - see `request`
+    pairs = zip(jobs.ids, jobs.payloads, strict=True)
+    return [part for each, payload in pairs for part in (each, shared, begun + payload, *rest)]
+
+
+def are_plain(jobs: Sequence[NewJob]) -> bool:
+    """Say whether nothing but its id can keep out any of these jobs, so each is as asked for."""
+    if isinstance(jobs, Alike):
+        ids, several = set(jobs.ids), [jobs.pattern]
+    else:
+        ids, several = {new.id for new in jobs}, list(jobs)
+    return len(ids) == len(jobs) and not any(new.unique or new.depends_on for new in several)
 
 
 def terms(new: NewJob) -> bytes:
