@@ -44,6 +44,7 @@ def postgres_url(postgres_database: str) -> Iterator[str]:
         yield url
 
 
+@pytest.fixture(scope="session")
 def redis_server() -> Iterator[str]:
     """Return the URL of a Redis or Valkey server that all tests share."""
     with valkey.running() as url:

@@ -1,6 +1,7 @@
 """A Valkey or Redis server for tests: a named one, one of the PATH, or a package's.
 
-`OFFLOAD_TEST_REDIS` names a server that is there (a URL without a query).
+`OFFLOAD_TEST_REDIS` names a server that is there (a URL without a query); what tests store there
+stays, under keys that begin with `{test-`.
 """
 
 import contextlib

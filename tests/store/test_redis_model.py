@@ -19,6 +19,6 @@ def driver(redis_server: str) -> Iterator[None]:
     RedisHistories.driver = "memory"
 
 
-# 100 histories of 40 steps: 4,000.
+# For many more: python -m tests.store.play --driver redis.
 TestRedisHistories = pytest.mark.timeout(0)(RedisHistories.TestCase)
-TestRedisHistories.settings = settings(settings.default, stateful_step_count=40, max_examples=100)
+TestRedisHistories.settings = settings(settings.default, stateful_step_count=30, max_examples=30)

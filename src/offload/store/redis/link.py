@@ -30,6 +30,8 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.02, 0.5
 
 NOT_READY = ("LOADING", "BUSY", "READONLY", "MASTERDOWN", "TRYAGAIN", "CLUSTERDOWN", "NOREPLICAS")
 """What a server says that is restarting, changing roles, or kept busy by a script."""
+MOST_VALUES = 1_000_000
+"""How many a server takes in one command."""
 FULL = ("OOM", "MISCONF")
 DENIED = ("NOAUTH", "WRONGPASS", "NOPERM", "NOPROTO")
 
@@ -94,6 +96,8 @@ class Link:
             StoreError: it refuses.
         """
         command = (self.address.root, *self._time(), secrets.token_hex(8) if once else "", *values)
+        if len(command) > MOST_VALUES:
+            raise StoreRefused("too much for one call: enqueue at most 200,000 jobs at a time")
         known = script(name)
         replies = await self._patiently(("EVALSHA", known.digest, 1, *command), *self._waits(kept))
         if isinstance(replies[0], hiredis.ReplyError) and str(replies[0]).startswith("NOSCRIPT"):

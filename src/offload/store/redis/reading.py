@@ -10,7 +10,8 @@ from offload.core.records import AttemptError, DeadLetter, Family, JobLog, Metri
 from offload.core.schedule import Schedule
 from offload.core.states import State
 from offload.store.base import JobFilter, QueueRow, RecordFilter, WorkerRow
-from offload.store.redis import rows, wire
+from offload.store.redis import records, rows, wire
+from offload.store.redis.requests import named
 
 Row = TypeVar("Row", JobLog, Metric)
 
@@ -54,8 +55,11 @@ class Reading(ABC):
         if row is not None:
             return rows.number_of(row)
         # It was purged since: seldom enough for no list of all ids to be kept.
-        lower = [pair async for pair in self._all_rows() if pair[0] < job_id.encode()]
-        return rows.number_of(max(lower)[1]) + 1 if lower else 0
+        lower = (b"", b"")
+        async for pair in self._all_rows():
+            if lower < pair < (job_id.encode(), b""):
+                lower = pair
+        return rows.number_of(lower[1]) + 1 if lower[1] else 0
 
     async def _all_rows(self) -> AsyncIterator[tuple[bytes, bytes]]:
         cursor = b"0"
@@ -120,7 +124,7 @@ class Reading(ABC):
 
     async def errors(self, job_id: str) -> list[AttemptError]:
         """Read the failed attempts."""
-        found = [rows.error_of(*each) async for each in self._of_job("errors", job_id)]
+        found = [records.error_of(*each) async for each in self._of_job("errors", job_id)]
         return found[::-1]
 
     async def logs(self, wanted: RecordFilter) -> list[JobLog]:
@@ -130,14 +134,14 @@ class Reading(ABC):
             is_new = wanted.since is None or log.logged_at >= wanted.since
             return is_new and wanted.level in {None, log.line.level}
 
-        return await self._newest("logs", wanted, rows.log_of, fits)
+        return await self._newest("logs", wanted, records.log_of, fits)
 
     async def metrics(self, wanted: RecordFilter) -> list[Metric]:
         """Read the newest metrics."""
         return await self._newest(
             "metrics",
             wanted,
-            rows.metric_of,
+            records.metric_of,
             lambda metric: wanted.since is None or metric.recorded_at >= wanted.since,
         )
 
@@ -180,7 +184,7 @@ class Reading(ABC):
         """Read what comes after a part."""
         key = f"parts:{job_id}"
         entries = await self._command("XRANGE", key, f"({after}", "+", "COUNT", limit)
-        return [rows.part_of(job_id, entry) for entry in entries]
+        return [records.part_of(job_id, entry) for entry in entries]
 
     # --- schedules and workers -----------------------------------------------------------
 
@@ -188,13 +192,13 @@ class Reading(ABC):
         """Read the schedules."""
         said = await self._command("HGETALL", "schedules")
         found = dict(zip(said[::2], said[1::2], strict=True))
-        named = [rows.schedule_of(name.decode(), raw) for name, raw in found.items()]
+        named = [records.schedule_of(name.decode(), raw) for name, raw in found.items()]
         return sorted(named, key=lambda schedule: schedule.name)
 
     async def workers(self) -> list[WorkerRow]:
         """Read the workers."""
         _, *said = await self._call("workers")
-        found = [rows.worker_of(*said[place : place + 4]) for place in range(0, len(said), 4)]
+        found = [records.worker_of(*said[place : place + 4]) for place in range(0, len(said), 4)]
         return sorted(found, key=lambda row: (row.started_at, row.id))
 
 
@@ -203,4 +207,4 @@ def _asked(wanted: JobFilter) -> list[wire.Part]:
     states = ",".join(str(rows.STATE_CODES[state]) for state in wanted.states)
     names = (wanted.task, wanted.queue, wanted.tag, wanted.schedule)
     instants = (wanted.created_after, wanted.created_before)
-    return [states, *map(rows.named, names), *("" if at is None else at for at in instants)]
+    return [states, *map(named, names), *("" if at is None else at for at in instants)]

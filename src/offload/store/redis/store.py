@@ -5,6 +5,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from offload.core.alike import Alike
 from offload.core.errors import ConfigurationError, DependencyError, DuplicateJob
 from offload.core.job import Job, NewJob, repeated, stored
 from offload.core.records import Finish, Held, Report
@@ -18,17 +19,9 @@ from offload.store.redis.health import eviction, facts
 from offload.store.redis.holders import Holders
 from offload.store.redis.link import Link
 from offload.store.redis.reading import Reading
-from offload.store.redis.rows import (
-    SEEN,
-    Reply,
-    all_jobs_of,
-    ending,
-    job_of,
-    news,
-    request,
-    schedule_of,
-    schedule_row,
-)
+from offload.store.redis.records import schedule_of, schedule_row
+from offload.store.redis.requests import are_plain, ending, news, request, requests
+from offload.store.redis.rows import SEEN, Reply, all_jobs_of, job_of
 from offload.store.redis.wire import Part
 from offload.store.signals import Signals
 
@@ -113,16 +106,16 @@ class RedisStore(Reading):
 
     async def enqueue(self, jobs: Sequence[NewJob]) -> Sequence[Job]:
         """Store the jobs in one script."""
-        ids = {new.id for new in jobs}
-        # Nothing but its id can keep out a plain job: what is stored is what was asked for.
-        plain = len(ids) == len(jobs) and not any(new.unique or new.depends_on for new in jobs)
-        asked = [part for new in jobs for part in request(new)]
+        plain = are_plain(jobs)
+        asked = requests(jobs)
         reply = _admitted(await self._call("enqueue", "1" if plain else "0", *asked, kept=True))
         if reply[1] == b"jobs":
             return all_jobs_of(reply, 3)
         now, count = reply[2:4]
         places = reply[4 : 4 + count]
         there = dict(zip(places, all_jobs_of(reply, 4 + count), strict=True))
+        if isinstance(jobs, Alike) and not there:
+            return Alike(stored(jobs.pattern, now), jobs.ids, jobs.payloads)
         return [there.get(place) or stored(new, now) for place, new in enumerate(jobs)]
 
     async def claim(self, worker: str, queues: Sequence[str] | None, limit: int) -> Claim:
