@@ -16,7 +16,14 @@ from offload.store.postgres import connection, operating, scheduling
 from offload.store.postgres.bell import Bell
 from offload.store.postgres.claiming import claim
 from offload.store.postgres.connection import Line, Session
-from offload.store.postgres.enqueueing import COPY_FROM, all_plain, enqueue, stream
+from offload.store.postgres.enqueueing import (
+    COPY_FROM,
+    all_plain,
+    enqueue,
+    has_lanes,
+    insert,
+    stream,
+)
 from offload.store.postgres.finishing import finish, of_different_jobs, report
 from offload.store.postgres.migrating import migrate
 from offload.store.postgres.reading import Reading
@@ -105,6 +112,8 @@ class PostgresStore(Reading):
             return await self._transact(self._calls, lambda tx: enqueue(tx, jobs))
         if len(jobs) >= COPY_FROM:
             return await self._run(self._upkeep, lambda session: stream(session, jobs))
+        if has_lanes(jobs):
+            return await self._transact(self._calls, lambda tx: insert(tx, jobs))
         asked = list(jobs) if isinstance(jobs, Alike) else jobs
         return await self._surely(self._writer.enqueue(asked))
 
