@@ -17,8 +17,9 @@ from offload.core.errors import (
 )
 from offload.core.job import NewJob
 from offload.core.records import Finish, LogLine, Report
+from offload.core.schedule import Edit
 from offload.core.states import Move, State
-from offload.store.base import Beat, Channel, RecordFilter
+from offload.store.base import Beat, Channel, JobFilter, RecordFilter
 from offload.store.postgres import PostgresStore, connection
 from offload.testing.conformance.steps import (
     FAR,
@@ -255,6 +256,17 @@ class TestRefusals:
         tasks = {"a": "fine", "b": "a\0b", "c": "fine", "d": "\ud800", "e": "fine"}
         answers = await asyncio.gather(*(asked(*each) for each in tasks.items()))
         assert answers == ["a", "refused", "c", "refused", "e"]
+
+    @pytest.mark.parametrize("odd", ["\0", "a\0b", "\ud800"])
+    async def test_what_cannot_be_there_is_not_found(self, store: PostgresStore, odd: str) -> None:
+        await put(store, "a", "b")
+        assert [job and job.id for job in await store.get(["a", odd, "b"])] == ["a", None, "b"]
+        assert not await store.cancel(odd)
+        assert await store.retry_dead({odd: "c"}) == await store.replay({odd: "c"}) == {}
+        assert await store.errors(odd) == []
+        assert await store.search(JobFilter(tag=odd)) == []
+        assert await store.edit_schedule(odd, Edit(paused=True)) is None
+        assert not await store.delete_schedule(odd)
 
     async def test_a_refused_report_keeps_its_run(self, store: PostgresStore) -> None:
         job = await run(store, "a")

@@ -84,8 +84,20 @@ def test_the_option_of_another_store_is_refused() -> None:
         open_store("postgresql://h/d", synchronous="NORMAL")
 
 
-def test_a_url_keeps_what_is_not_for_us() -> None:
-    store = PostgresStore("postgres://me:pw@h:1/d?schema=s&sslmode=require&pooler=none")
-    assert store.address.conninfo == "postgresql://me:pw@h:1/d?sslmode=require"
-    assert store.address.shown == "postgresql://me@h:1/d"
-    assert store.capabilities.url == "postgres://me:pw@h:1/d?schema=s&sslmode=require&pooler=none"
+@pytest.mark.parametrize(
+    ("url", "conninfo", "shown"),
+    [
+        (
+            "postgres://me:p#w@h:1,i:2/d?schema=s&sslmode=require&pooler=none&options=-c%20a%3Db",
+            "postgresql://me:p#w@h:1,i:2/d?sslmode=require&options=-c%20a%3Db",
+            "postgresql://me@h:1,i:2/d",
+        ),
+        ("postgresql:///d?host=%2Frun", "postgresql:///d?host=%2Frun", "postgresql:///d"),
+        ("postgresql://?schema=s", "postgresql://", "postgresql://"),
+    ],
+)
+def test_a_url_keeps_what_is_not_for_us(url: str, conninfo: str, shown: str) -> None:
+    store = PostgresStore(url)
+    assert store.address.conninfo == conninfo
+    assert store.address.shown == shown
+    assert store.capabilities.url == url

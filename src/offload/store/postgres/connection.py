@@ -74,6 +74,8 @@ class Session:
         self._schema = address.schema
         self._clock = clock
         self._whole = False
+        self.answered = asyncio.get_running_loop().time()
+        """When the last answer came."""
         self.in_doubt = False
         """Whether something may be committed of which no answer has come."""
         self.repeated = False
@@ -85,6 +87,7 @@ class Session:
         self.in_doubt = not self._whole
         await cursor.execute(self._sql[name].encode(), self._stamped(values))
         self.in_doubt = False
+        self.answered = asyncio.get_running_loop().time()
         return await cursor.fetchall() if cursor.description else []
 
     async def fetch_for(
@@ -204,7 +207,7 @@ class Line:
             session = Session(await self._connected(), self._address, self._clock)
             session.repeated = repeated
             try:
-                with self._watched(session.connection):
+                with self._watched(session):
                     result = await operation(session)
             except psycopg.Error as error:
                 if session.in_doubt and is_lost(error):
@@ -217,13 +220,24 @@ class Line:
         return result
 
     @contextlib.contextmanager
-    def _watched(self, connection: Connection) -> Iterator[None]:
+    def _watched(self, session: Session) -> Iterator[None]:
         """Hang up if no answer comes: the other side may be gone without a word."""
-        timer = asyncio.get_running_loop().call_later(self._limit, hang_up, connection)
+        loop = asyncio.get_running_loop()
+        timers: list[asyncio.TimerHandle] = []
+
+        def look() -> None:
+            due = session.answered + self._limit
+            if loop.time() < due:
+                timers[:] = [loop.call_at(due, look)]
+            else:
+                hang_up(session.connection)
+
+        look()
         try:
             yield
         finally:
-            timer.cancel()
+            for timer in timers:
+                timer.cancel()
 
     async def _connected(self) -> Connection:
         if self._connection is not None and has_hung_up(self._connection):

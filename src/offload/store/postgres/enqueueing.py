@@ -23,33 +23,39 @@ COPY_FROM = 200
 """Jobs from which on the server takes them in a stream."""
 
 
-def is_plain(new: NewJob) -> bool:
-    """Say whether nothing but its id can keep out this job."""
-    return new.unique is None and not new.depends_on and new.lane is None
-
-
 def all_plain(jobs: Sequence[NewJob]) -> bool:
-    """Say so of all; of jobs that are alike, one tells."""
-    if isinstance(jobs, Alike):
-        return is_plain(jobs.pattern)
-    return all(map(is_plain, jobs))
+    """Say whether nothing but its id can keep out any of these; of alike jobs, one tells."""
+    asked = [jobs.pattern] if isinstance(jobs, Alike) else jobs
+    return all(new.unique is None and not new.depends_on for new in asked)
+
+
+def has_lanes(jobs: Sequence[NewJob]) -> bool:
+    """Say whether any of them has a lane, whose limits come with it."""
+    asked = [jobs.pattern] if isinstance(jobs, Alike) else jobs
+    return any(new.lane is not None for new in asked)
 
 
 async def insert(session: Session, jobs: Sequence[NewJob]) -> list[Job]:
-    """Insert plain jobs in one statement, or find those that are there."""
+    """Insert plain jobs in one statement, or find those that are there.
+
+    Those with a lane need a transaction around it.
+    """
     known: dict[str, Job] = {}
     first: dict[str, NewJob] = {}
+    inserted: list[NewJob] = []
     for new in jobs:
         first.setdefault(new.id, new)
     # A job that was found there may be pruned before it is read.
     while missing := [new for job_id, new in first.items() if job_id not in known]:
         rows = await session.fetch_for(JOBS, "insert_jobs", missing, blockers=0)
         known |= {job_id: stored(first[job_id], created) for job_id, created in rows}
+        inserted += [first[job_id] for job_id, _ in rows]
         if rows:
             session.channels.add(Channel.READY)
         if len(known) < len(first):
             rest = [new.id for new in missing if new.id not in known]
             known |= {job.id: job for job in await read(session, rest)}
+    await _put_lanes(session, [new.lane for new in inserted if new.lane is not None])
     return [known[new.id] for new in jobs]
 
 
@@ -64,6 +70,8 @@ async def stream(session: Session, jobs: Sequence[NewJob]) -> Sequence[Job]:
         try:
             async with session.savepoint():
                 await session.copy("copy_jobs", block_of(jobs, now))
+            asked = [jobs.pattern] if isinstance(jobs, Alike) else jobs
+            await _put_lanes(session, [new.lane for new in asked if new.lane is not None])
         except UniqueViolation:
             parts = [jobs[n : n + COPY_FROM] for n in range(0, len(jobs), COPY_FROM)]
             return [job for part in parts for job in await insert(session, part)]

@@ -8,7 +8,7 @@ from offload.store.postgres.arrays import numbers, texts
 from offload.store.postgres.connection import Session
 from offload.store.postgres.dependencies import cancel_pending
 from offload.store.postgres.enqueueing import enqueue
-from offload.store.postgres.rows import job_of
+from offload.store.postgres.rows import can_be_there, job_of
 
 RECORDS = ("errors", "logs", "metrics")
 Ages = tuple[float | None, float | None, float | None]
@@ -26,7 +26,8 @@ async def cancel(tx: Session, job_id: str, *, running: bool) -> bool:
 
 async def repeat(tx: Session, source: str, new_ids: Mapping[str, str]) -> dict[str, Job]:
     """Enqueue a fresh job for each one that the statement `source` finds, and record it."""
-    found = {row[0]: job_of(row) for row in await tx.fetch(source, ids=texts(new_ids))}
+    ids = texts(filter(can_be_there, new_ids))
+    found = {row[0]: job_of(row) for row in await tx.fetch(source, ids=ids)}
     ended = [found[job_id] for job_id in new_ids if job_id in found]
     new = [repeated(job, new_ids[job.id]) for job in ended]
     # Before they are there: a repeated call repeats nothing.

@@ -22,6 +22,7 @@ from offload.store.base import JobFilter, Lapse, QueueRow, RecordFilter, WorkerR
 from offload.store.postgres.arrays import texts
 from offload.store.postgres.rows import (
     Row,
+    can_be_there,
     error_of,
     job_of,
     log_of,
@@ -50,7 +51,7 @@ class Reading(ABC):
 
     async def get(self, job_ids: Sequence[str]) -> list[Job | None]:
         """Read the jobs at once."""
-        rows = await self._read("get", ids=texts(job_ids))
+        rows = await self._read("get", ids=texts(filter(can_be_there, job_ids)))
         found = {row[0]: job_of(row) for row in rows}
         return [found.get(job_id) for job_id in job_ids]
 

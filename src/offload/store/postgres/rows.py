@@ -120,6 +120,13 @@ ENDS: Asked[Finish] = Asked(
 """What is asked for of runs that end."""
 
 
+def can_be_there(name: object) -> bool:
+    """Say whether anything of that name can be stored: what cannot, need not be looked for."""
+    if not isinstance(name, str):
+        return True
+    return "\0" not in name and name == name.encode(errors="replace").decode()
+
+
 def milliseconds(seconds: float | None) -> int | None:
     """Return a duration as the store adds it to its clock."""
     return None if seconds is None else round(seconds * 1000)

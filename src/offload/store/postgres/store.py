@@ -16,11 +16,18 @@ from offload.store.postgres import connection, operating, scheduling
 from offload.store.postgres.bell import Bell
 from offload.store.postgres.claiming import claim
 from offload.store.postgres.connection import Line, Session
-from offload.store.postgres.enqueueing import COPY_FROM, all_plain, enqueue, stream
+from offload.store.postgres.enqueueing import (
+    COPY_FROM,
+    all_plain,
+    enqueue,
+    has_lanes,
+    insert,
+    stream,
+)
 from offload.store.postgres.finishing import finish, of_different_jobs, report
 from offload.store.postgres.migrating import migrate
 from offload.store.postgres.reading import Reading
-from offload.store.postgres.rows import Row
+from offload.store.postgres.rows import Row, can_be_there
 from offload.store.postgres.url import parsed
 from offload.store.postgres.writer import Writer
 from offload.store.signals import Signals
@@ -105,6 +112,8 @@ class PostgresStore(Reading):
             return await self._transact(self._calls, lambda tx: enqueue(tx, jobs))
         if len(jobs) >= COPY_FROM:
             return await self._run(self._upkeep, lambda session: stream(session, jobs))
+        if has_lanes(jobs):
+            return await self._transact(self._calls, lambda tx: insert(tx, jobs))
         asked = list(jobs) if isinstance(jobs, Alike) else jobs
         return await self._surely(self._writer.enqueue(asked))
 
@@ -148,6 +157,8 @@ class PostgresStore(Reading):
 
     async def cancel(self, job_id: str, *, running: bool = False) -> bool:
         """Cancel a pending job, or ask a running one to stop."""
+        if not can_be_there(job_id):
+            return False
         return await self._transact(
             self._calls,
             lambda tx: operating.cancel(tx, job_id, running=running),
@@ -200,12 +211,16 @@ class PostgresStore(Reading):
 
     async def edit_schedule(self, name: str, edit: Edit) -> Schedule | None:
         """Update the schedule's row."""
+        if not can_be_there(name):
+            return None
         return await self._transact(
             self._calls, lambda tx: scheduling.edit_schedule(tx, name, edit)
         )
 
     async def delete_schedule(self, name: str) -> bool:
         """Delete the schedule's row."""
+        if not can_be_there(name):
+            return False
         return await self._transact(
             self._calls, lambda tx: scheduling.delete_schedule(tx, name), repeatable=False
         )
@@ -272,6 +287,8 @@ class PostgresStore(Reading):
 
     async def _read(self, name: str, /, **values: Any) -> list[Row]:
         self._require_open()
+        if not all(map(can_be_there, values.values())):
+            return []
         line = await self._idle.get()
         try:
             return await self._run(line, lambda session: session.fetch(name, **values))

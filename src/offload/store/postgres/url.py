@@ -2,12 +2,13 @@
 
 import re
 from dataclasses import dataclass
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl
 
 from offload.core.errors import ConfigurationError
 
 SCHEMA = "offload"
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_$]{0,62}")
+OWN = re.compile(r"(schema|pooler)=")
 POOLERS = ("none", "transaction")
 
 
@@ -31,10 +32,10 @@ class Address:
 
     @property
     def shown(self) -> str:
-        """The URL as it may be logged: without a password."""
-        parts = urlsplit(self.conninfo)
-        user, at, place = parts.netloc.rpartition("@")
-        return f"{parts.scheme}://{user.partition(':')[0]}{at}{place}{parts.path}"
+        """The URL as it may be logged: without a password, and what else it says."""
+        scheme, _, place = self.conninfo.partition("?")[0].partition("://")
+        user, at, host = place.rpartition("@")
+        return f"{scheme}://{user.partition(':')[0]}{at}{host}"
 
 
 def parsed(url: str) -> Address:
@@ -43,9 +44,10 @@ def parsed(url: str) -> Address:
     Raises:
         ConfigurationError: one of them has a value that it cannot have.
     """
-    parts = urlsplit(url)
-    asked = parse_qsl(parts.query, keep_blank_values=True)
-    own = {name: value for name, value in asked if name in {"schema", "pooler"}}
+    # By hand: what is for libpq must reach it letter by letter.
+    place, _, query = url.partition("?")
+    asked = [each for each in query.split("&") if each]
+    own = dict(parse_qsl("&".join(filter(OWN.match, asked)), keep_blank_values=True))
     schema, pooler = own.get("schema", SCHEMA), own.get("pooler", POOLERS[0])
     if not NAME.fullmatch(schema):
         raise ConfigurationError(
@@ -53,6 +55,6 @@ def parsed(url: str) -> Address:
         )
     if pooler not in POOLERS:
         raise ConfigurationError(f"pooler={pooler!r}: use one of {', '.join(POOLERS)}")
-    rest = urlencode([(name, value) for name, value in asked if name not in own])
-    conninfo = parts._replace(scheme="postgresql", query=rest).geturl()
+    rest = "&".join(each for each in asked if not OWN.match(each))
+    conninfo = f"postgresql://{place.partition('://')[2]}" + (f"?{rest}" if rest else "")
     return Address(url, conninfo, schema, pooler == "transaction")

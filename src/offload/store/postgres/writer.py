@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 
-from offload.core.errors import StoreRefused
+from offload.core.errors import StoreUnavailable
 from offload.core.job import Job, NewJob
 from offload.store.postgres.connection import Line
 from offload.store.postgres.enqueueing import insert
@@ -21,20 +21,21 @@ class Writer:
         """Write on this connection."""
         self._line = line
         self._waiting: list[Entry] = []
-        self._writing = False
+        self._writing: asyncio.Task[None] | None = None
 
     async def enqueue(self, jobs: Sequence[NewJob]) -> list[Job]:
         """Store the jobs, and return them when they are durable."""
-        future: asyncio.Future[list[Job]] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[list[Job]] = loop.create_future()
         self._waiting.append((jobs, future))
-        if not self._writing:
-            self._writing = True
-            try:
-                while self._waiting:
-                    await self._write(self._next())
-            finally:
-                self._writing = False
+        if self._writing is None:
+            self._writing = loop.create_task(self._write_all())
         return await future
+
+    async def _write_all(self) -> None:
+        while self._waiting:
+            await self._write(self._next())
+        self._writing = None
 
     def _next(self) -> list[Entry]:
         count, size = 0, 0
@@ -49,18 +50,16 @@ class Writer:
         jobs = [new for each, _ in batch for new in each]
         try:
             stored = iter(await self._line.run(lambda session: insert(session, jobs)))
-        except StoreRefused as error:
+        except StoreUnavailable as error:
+            for _, future in batch:
+                future.set_exception(error)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it belongs to the caller
             if len(batch) == 1:
                 batch[0][1].set_exception(error)
                 return
             # One of them spoiled it for all: each gets a statement of its own.
             for entry in batch:
                 await self._write([entry])
-        except BaseException as error:
-            for _, future in batch:
-                future.set_exception(error)
-            if not isinstance(error, Exception):
-                raise
         else:
             for each, future in batch:
                 future.set_result([next(stored) for _ in each])
