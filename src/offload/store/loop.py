@@ -9,8 +9,9 @@ directly, and what needs an event loop runs on this one meanwhile.
 """
 
 import asyncio
+import contextlib
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import CancelledError
 from typing import Any, TypeVar
 
@@ -26,6 +27,16 @@ _here = threading.local()
 def is_driven() -> bool:
     """Say whether the code that asks is driven, and so has to block where it would await."""
     return getattr(_here, "driven", False)
+
+
+@contextlib.contextmanager
+def undriven() -> Iterator[None]:
+    """Run code of others in the block, which may let an event loop of this thread go on."""
+    outer, _here.driven = is_driven(), False
+    try:
+        yield
+    finally:
+        _here.driven = outer
 
 
 class IOLoop:

@@ -80,7 +80,7 @@ class Run:
     @cached_property
     def context(self) -> JobContext:
         """What the function sees; made when it is first needed, for it may run elsewhere."""
-        return JobContext(self.job, self._reporter)
+        return JobContext(self.job, self._reporter, self.signature)
 
     @property
     def signature(self) -> Signature:

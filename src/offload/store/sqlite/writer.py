@@ -150,6 +150,11 @@ class Writer:
         self._put(operation, future)
         return await future
 
+    def post(self, operation: Operation) -> None:
+        """Carry out an operation of which nobody hears; a closed store does not."""
+        with contextlib.suppress(StoreUnavailable):
+            self._put(operation, Pending())
+
     def _put(self, operation: Operation, waiting: Waiting) -> None:
         with self._closing:
             if self._closed:
