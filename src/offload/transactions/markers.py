@@ -9,6 +9,7 @@ from offload.codec import Signature
 from offload.transactions.links import Link, at_once, linked
 from offload.transactions.statements import MARKERS, create_within, is_mysql, statements
 
+
 class Once:
     """`with current_job.transaction(connection) as first:`; it is true in the first run alone.
 

@@ -57,7 +57,8 @@ class OutboxTable:
         rows = [
             {"created_at": _instants.next(), "id": job.id, "payload": text_of(job)} for job in jobs
         ]
-        await link.each(self._sql(link)["put"], rows)
+        if rows:
+            await link.each(self._sql(link)["put"], rows)
 
     async def due(self, link: Link, now: int, limit: int) -> list[OutRow]:
         """Return the oldest rows that wait for nothing."""
@@ -67,7 +68,8 @@ class OutboxTable:
     async def remove(self, link: Link, rows: Sequence[OutRow]) -> None:
         """Delete rows; those that are gone already are no matter."""
         keys = [{"created_at": row.created_at, "id": row.id} for row in rows]
-        await link.each(self._sql(link)["remove"], keys)
+        if keys:
+            await link.each(self._sql(link)["remove"], keys)
 
     async def defer(self, link: Link, row: OutRow, due_at: int, error: str) -> None:
         """Note that the queue has refused a row, and when to ask again."""

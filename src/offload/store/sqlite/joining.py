@@ -85,7 +85,7 @@ class JoinedFile:
                 connection.execute(SQL["take_lock"])
         yield
 
-    def _once(self) -> apsw.CommitHook:
+    def _once(self) -> Callable[[], bool]:
         """Return a hook that tells of the next commit only: most have nothing to do with jobs."""
         calls = [self._committing]
 

