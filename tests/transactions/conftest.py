@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from offload import Queue
@@ -15,7 +16,7 @@ from tests.transactions.callers import KINDS, Caller, place_of
 
 async def relayed(queue: Queue) -> None:
     """End the relays; the look under way has ended then."""
-    await asyncio.to_thread(queue._client.outboxes.stop)
+    await asyncio.to_thread(queue._client.outboxes.stop)  # noqa: SLF001 - not to close it
 
 
 @pytest.fixture(scope="session")
@@ -33,7 +34,7 @@ async def caller(
         def server() -> str:
             database = request.getfixturevalue("server_database")
             url = stack.enter_context(postgres.schema(database))
-            with postgres.psycopg.connect(database, autocommit=True) as connection:
+            with psycopg.connect(database, autocommit=True) as connection:
                 connection.execute(f"CREATE SCHEMA {url.partition('=')[2]}".encode())
             return url
 

@@ -70,19 +70,13 @@ async def settled(value: Any) -> Any:
 
 
 def at_once(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Run what never waits, on this thread.
-
-    Raises:
-        ConfigurationError: it does wait, for its connection is asynchronous.
-    """
+    """Run what never waits, for its connection is synchronous, on this thread."""
     try:
         coroutine.send(None)
     except StopIteration as end:
         result: T = end.value
         return result
-    finally:
-        coroutine.close()
-    raise ConfigurationError("the connection is asynchronous: use `async with`, and the a-twins")
+    raise RuntimeError("what was not to wait, waits")
 
 
 class SQLiteLink(Link):

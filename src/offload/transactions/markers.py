@@ -6,6 +6,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from offload.codec import Signature
+from offload.core.errors import ConfigurationError
 from offload.transactions.links import Link, at_once, linked
 from offload.transactions.statements import MARKERS, create_within, is_mysql, statements
 
@@ -42,6 +43,8 @@ class Once:
         return self._is_first
 
     def __enter__(self) -> Self:
+        if self._link.is_async:
+            raise ConfigurationError(f"{self._link.dialect}: this connection needs `async with`")
         at_once(self._begin())
         return self
 

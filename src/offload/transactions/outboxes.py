@@ -46,7 +46,7 @@ class Outboxes:
             return
         found = source(database)
         self._databases.add(database)
-        made = Relay(found, outbox_table, self._enqueue, keep_markers=keep_markers)
+        made = Relay(found, outbox_table, self._enqueue, keep_markers)
         self._all.append(_Outbox(found, outbox_table, made if relay else None))
 
     def start(self, loop: asyncio.AbstractEventLoop | None) -> None:

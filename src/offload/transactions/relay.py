@@ -42,7 +42,7 @@ class Relay:
     """One outbox of one queue, looked after by a thread or, if it needs it, on a loop."""
 
     def __init__(
-        self, source: Source, table: OutboxTable, enqueue: Enqueue, *, keep_markers: float
+        self, source: Source, table: OutboxTable, enqueue: Enqueue, keep_markers: float
     ) -> None:
         """Take from `table` to `enqueue`; markers are removed after `keep_markers` seconds."""
         self._source = source
@@ -65,35 +65,35 @@ class Relay:
         with self._starting:
             if not self._is_over():
                 return
-            if self._source.needs_loop and loop is None:
-                return
-            self._stopping = False
-            self._woken = asyncio.Event()
-            self._ended.clear()
-            if self._source.needs_loop:
-                self._loop = loop
-                assert loop is not None  # noqa: S101 - said above
-                loop.call_soon_threadsafe(self._begin)
-            else:
-                self._loop = asyncio.new_event_loop()
-                threading.Thread(target=self._in_thread, name="offload-relay", daemon=True).start()
+            if not self._source.needs_loop:
+                own = self._begin(asyncio.new_event_loop())
+                threading.Thread(
+                    target=self._in_thread, args=(own,), name="offload-relay", daemon=True
+                ).start()
+            elif loop is not None:
+                self._begin(loop).call_soon_threadsafe(self._on_loop)
 
     def _is_over(self) -> bool:
         # A loop that was closed has ended nothing in order.
         return self._ended.is_set() or self._loop is None or self._loop.is_closed()
 
-    def _begin(self) -> None:
-        self._task = asyncio.create_task(self._run(), name="offload-relay")
-        self._task.add_done_callback(lambda _: self._ended.set())
+    def _begin(self, loop: asyncio.AbstractEventLoop) -> asyncio.AbstractEventLoop:
+        self._stopping = False
+        self._woken = asyncio.Event()
+        self._ended.clear()
+        self._loop = loop
+        return loop
 
-    def _in_thread(self) -> None:
-        loop = self._loop
-        assert loop is not None  # noqa: S101 - it is made before the thread
+    def _in_thread(self, loop: asyncio.AbstractEventLoop) -> None:
         try:
             with asyncio.Runner(loop_factory=lambda: loop) as runner:
                 runner.run(self._run())
         finally:
             self._ended.set()
+
+    def _on_loop(self) -> None:
+        self._task = asyncio.create_task(self._run(), name="offload-relay")
+        self._task.add_done_callback(lambda _: self._ended.set())
 
     def wake(self) -> None:
         """Look at once; called from any thread after a commit."""
