@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -16,6 +15,7 @@ from offload.transactions.sources import Source, source
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Outbox:
+    database: object
     source: Source
     table: OutboxTable
     relay: Relay | None
@@ -28,7 +28,6 @@ class Outboxes:
         """Hand what is relayed to `enqueue`, from threads and loops of all kinds."""
         self._enqueue = enqueue
         self._all: list[_Outbox] = []
-        self._databases: weakref.WeakSet[object] = weakref.WeakSet()
 
     def add(self, database: object, table: str, *, relay: bool, keep_markers: float) -> None:
         """Register a database; a second time changes nothing.
@@ -42,12 +41,11 @@ class Outboxes:
                 f"table={table!r}: all outboxes of a queue have the same, here "
                 f"{self._all[0].table.name!r}"
             )
-        if database in self._databases:
+        if any(each.database == database for each in self._all):
             return
         found = source(database)
-        self._databases.add(database)
-        made = Relay(found, outbox_table, self._enqueue, keep_markers)
-        self._all.append(_Outbox(found, outbox_table, made if relay else None))
+        made = Relay(found, outbox_table, self._enqueue, keep_markers) if relay else None
+        self._all.append(_Outbox(database, found, outbox_table, made))
 
     def start(self, loop: asyncio.AbstractEventLoop | None) -> None:
         """Let relays run, those that need a loop on this one."""
