@@ -158,3 +158,16 @@ def test_what_a_disk_and_a_folder_can_be() -> None:
 def test_a_queue_that_gives_up_durability_is_told(tmp_path: Path) -> None:
     found = {finding.check: finding for finding in health.examined(tmp_path / "x.db", "NORMAL")}
     assert found["synchronous"].level is Level.NOTE
+
+
+def test_a_queue_on_a_server(terminal: Terminal, postgres_url: str) -> None:
+    program = f"from offload import Queue\nqueue = Queue({postgres_url!r})\n"
+    (terminal.folder / "served.py").write_text(program)
+    terminal.monkeypatch.setenv("OFFLOAD_APP", "served:queue")
+    found = findings(terminal)
+    assert found["server"]["level"] == "note"  # there is nothing to look into yet
+    assert "workers" not in found
+    assert terminal("queues").code == 0
+    found = findings(terminal)
+    assert found["schema"]["level"] == "ok"
+    assert found["workers"]["level"] == "note"

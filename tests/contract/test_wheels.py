@@ -81,15 +81,17 @@ def test_a_wheel_holds_every_file_of_its_package(wheels: Path, name: str) -> Non
     assert packed - {file for file in packed if ".dist-info/" in file} == present
 
 
-@pytest.mark.parametrize("extra", ["", "[fastapi]", "[sqlalchemy]", "[all]"])
+@pytest.mark.parametrize("extra", ["", "[fastapi]", "[postgres]", "[sqlalchemy]", "[all]"])
 def test_the_example_of_the_readme_runs(wheels: Path, tmp_path: Path, extra: str) -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     example = re.search(r"^```python\n(.*?)^```", readme, re.DOTALL | re.MULTILINE)
     assert example, "README.md shows no example"
     python = install(wheels, tmp_path, f"offload{extra}")
     run([python.with_name("offload"), "--help"], tmp_path)
-    if extra:
+    if extra in {"[fastapi]", "[all]"}:
         run([python, "-c", "import offload.fastapi"], tmp_path)
+    if extra in {"[postgres]", "[all]"}:
+        run([python, "-c", "from offload import Queue; Queue('postgresql://')"], tmp_path)
     (tmp_path / "example.py").write_text(example[1], encoding="utf-8")
     run([python, "example.py"], tmp_path)
 

@@ -1,6 +1,7 @@
 """A site on a file of its own."""
 
 import logging
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,8 +14,11 @@ SERVER = {"asyncio", "uvicorn.error"}
 
 
 @pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
-    queue = Queue(db_path=str(tmp_path / "jobs.db"))
+def site(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Site]:
+    url = str(tmp_path / "jobs.db")
+    if os.environ.get("OFFLOAD_TEST_STORE") == "postgres":
+        url = request.getfixturevalue("postgres_url")
+    queue = Queue(url)
     yield Site(queue)
     queue.close()
 

@@ -10,6 +10,7 @@ import secrets
 import shutil
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import tempfile
@@ -44,6 +45,7 @@ class PostgresServer:
         self._user = unprivileged()
         self._process: subprocess.Popen[bytes] | None = None
         if self._user is not None:
+            self._programs = within_reach(self._programs, self.folder)
             shutil.chown(self.folder, self._user)
         self._run("initdb", "--auth=trust", "--username=postgres", "--encoding=UTF8", "--no-sync")
 
@@ -112,6 +114,16 @@ def programs() -> Path:
 def unprivileged() -> str | None:
     """Return who is to run the server: PostgreSQL refuses to run as root."""
     return "nobody" if os.geteuid() == 0 and pwd.getpwnam("nobody") else None
+
+
+def within_reach(found: Path, folder: Path) -> Path:
+    """Return where everybody can run these programs: in `folder`, if not where they are."""
+    if all(place.stat().st_mode & stat.S_IXOTH for place in found.parents):
+        return found
+    package = found.parents[1]
+    for part in package.parent.glob(f"{package.name}*"):  # the package, and its libraries
+        shutil.copytree(part, folder / part.name)
+    return folder / found.relative_to(package.parent)
 
 
 def free_port() -> int:

@@ -346,9 +346,9 @@ class Histories(RuleBasedStateMachine):
         job_id = self.known(index)
         for pair in (
             self.pair.both(lambda store: store.logs(wanted)),
-            self.pair.both(lambda store: store.metrics(wanted)),
+            self.pair.both(lambda store: store.metrics(self.pair.whole(wanted))),
         ):
-            expected, answer = map(numbered, pair)
+            expected, answer = map(numbered, map(self.pair.in_order, pair))
             assert answer == expected
         seen = self.pair.both(lambda store: store.parts(job_id, 0, 100))
         assert numbered(seen[1]) == numbered(seen[0])

@@ -1,9 +1,13 @@
-"""The model and a file, asked the same: every answer must be the same, whatever goes wrong."""
+"""The model and a file, or a server, asked the same: every answer must be the same.
+
+Whatever goes wrong.
+"""
 
 import asyncio
 import tempfile
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from hashlib import sha256
 from pathlib import Path
@@ -11,11 +15,14 @@ from typing import Any, TypeVar
 
 from offload.core.errors import DependencyError, DuplicateJob
 from offload.core.job import Job
+from offload.core.records import Metric
 from offload.core.states import TRANSITIONS
 from offload.store.base import JobFilter, RecordFilter, Store
 from offload.store.memory import MemoryStore
+from offload.store.postgres import PostgresStore
 from offload.store.sqlite import SQLiteStore
 from offload.testing import ManualClock
+from tests.servers.postgres import schema
 from tests.store.draws import QUEUES, Fault
 
 Answer = TypeVar("Answer")
@@ -51,10 +58,15 @@ COUNTS = Counts()
 
 
 class Pair:
-    """Two stores: the model, and a file that two store objects share."""
+    """Two stores: the model, and a file or a schema that two store objects share."""
+
+    server = ""
+    """The URL of a database for the driver "postgres"."""
 
     def __init__(self, driver: str) -> None:
         """Open the stores, all on one clock; the driver "memory" plays the model with itself."""
+        self.kept = ExitStack()
+        self.url = self.kept.enter_context(schema(self.server)) if driver == "postgres" else ""
         self.runner = asyncio.Runner()
         self.folder = tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None)
         self.clock = ManualClock()
@@ -69,7 +81,9 @@ class Pair:
         if self.twin is not None:
             return self.twin
         path = Path(self.folder.name) / "jobs.db"
-        store = SQLiteStore(path, clock=self.clock, synchronous="NORMAL")
+        store: Store = SQLiteStore(path, clock=self.clock, synchronous="NORMAL")
+        if self.url:
+            store = PostgresStore(self.url, clock=self.clock)
         self.runner.run(store.open())
         return store
 
@@ -84,6 +98,7 @@ class Pair:
             self.runner.run(store.close())
         self.runner.close()
         self.folder.cleanup()
+        self.kept.close()
 
     # --- asking --------------------------------------------------------------------------------
 
@@ -123,11 +138,11 @@ class Pair:
 
     def _had_effect(self, call: Call[Answer], fault: Fault) -> bool:
         """Interrupt a call of the file, and say whether it did all that it was asked for."""
-        before = self.runner.run(everything(self.files[self.turn]))
+        before = self.runner.run(self.everything(self.files[self.turn]))
         self.runner.run(self._interrupted(call, fault))
         if fault is Fault.CLOSED:
             self.files[self.turn] = self.opened()
-        changed = self.runner.run(everything(self.files[self.turn])) != before
+        changed = self.runner.run(self.everything(self.files[self.turn])) != before
         COUNTS.faults[f"{fault}: {'with' if changed else 'without'} effect"] += 1
         return changed
 
@@ -142,11 +157,34 @@ class Pair:
         await asyncio.gather(task, return_exceptions=True)
         if fault is Fault.CUT:
             await store.retire("nobody")  # waits until the writer is through with what came before
+            if self.url:  # where there is more than one writer
+                await store.close()
+                await store.open()
 
     def _caught_up(self, call: Call[Answer]) -> Answer:
         expected: Answer = self.runner.run(outcome(call, self.model))
-        self._same(everything)
+        self._same(self.everything)
         return expected
+
+    async def everything(self, store: Store) -> dict[str, object]:
+        """Return all that can be read of a store."""
+        return await everything(store, self.in_order)
+
+    def whole(self, wanted: RecordFilter) -> RecordFilter:
+        """Return what to ask for so that no batch is cut; see `in_order`."""
+        return replace(wanted, limit=100_000) if self.url else wanted
+
+    def in_order(self, rows: Sequence[Any]) -> Sequence[Any]:
+        """Return records in an order that all agree on.
+
+        The port promises none for metrics of one instant, and a server ends the jobs that
+        somebody waits for after the others of their batch.
+        """
+        if not self.url or not any(isinstance(row, Metric) for row in rows):
+            return rows
+        numbers = sorted(row.id for row in rows)
+        kept = sorted(rows, key=lambda row: (row.recorded_at, row.job_id, row.attempt))
+        return [replace(row, id=number) for number, row in zip(numbers, kept, strict=True)]
 
     # --- reading -------------------------------------------------------------------------------
 
@@ -160,7 +198,7 @@ class Pair:
 
     def compare(self) -> None:
         """Require that all that can be read is the same."""
-        self._same(everything)
+        self._same(self.everything)
 
 
 @dataclass(frozen=True)
@@ -182,7 +220,9 @@ async def outcome(call: Call[Answer], store: Store) -> Any:
         return Refused("unknown parent")
 
 
-async def everything(store: Store) -> dict[str, object]:
+async def everything(
+    store: Store, in_order: Callable[[Sequence[Any]], Sequence[Any]]
+) -> dict[str, object]:
     """Return all that can be read; of each record all but its number."""
     jobs = await store.search(ALL)
     ids = [job.id for job in jobs]
@@ -192,7 +232,7 @@ async def everything(store: Store) -> dict[str, object]:
         "stats": [await store.stats(queue) for queue in (None, *QUEUES)],
         "queues": await store.queues(),
         "logs": numbered(await store.logs(RecordFilter(limit=100_000))),
-        "metrics": numbered(await store.metrics(RecordFilter(limit=100_000))),
+        "metrics": numbered(in_order(await store.metrics(RecordFilter(limit=100_000)))),
         "dead letters": await store.dead_letters(100_000, 0),
         "schedules": await store.schedules(),
         "workers": sorted(await store.workers(), key=lambda row: row.id),

@@ -19,8 +19,9 @@ from hypothesis.stateful import run_state_machine_as_test
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
+from tests.servers.postgres import database, running
 from tests.store.machine import Histories
-from tests.store.pair import COUNTS
+from tests.store.pair import COUNTS, Pair
 
 HISTORIES = 100
 """Hypothesis remembers what it has tried, so that one endless run would grow and grow."""
@@ -81,9 +82,17 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=1_000_000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--driver", choices=["sqlite", "memory"], default="sqlite")
+    parser.add_argument("--driver", choices=["sqlite", "memory", "postgres"], default="sqlite")
     asked = parser.parse_args()
     Histories.driver = asked.driver
+    if asked.driver == "postgres":
+        with running() as server, database(server) as Pair.server:
+            _played(asked)
+    else:
+        _played(asked)
+
+
+def _played(asked: argparse.Namespace) -> None:
     began = time.monotonic()
     columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     failed = None

@@ -45,7 +45,7 @@ match sys.argv[0].endswith("member.py") and os.environ.get("OFFLOAD_TEST_MEMBERS
 MEMORY: list[bytes] = []
 
 queue = Queue(
-    db_path=str(FOLDER / "jobs.db"),
+    os.environ.get("OFFLOAD_TEST_URL", str(FOLDER / "jobs.db")),
     lease=LEASE,
     heartbeat=min(5.0, LEASE / 8),
     max_retries=0,

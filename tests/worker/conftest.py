@@ -1,6 +1,7 @@
 """A queue on a file of its own, and the application with its stage."""
 
 import importlib
+import os
 import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -28,8 +29,15 @@ def stage(tmp_path: Path) -> Iterator[Stage]:
 
 
 @pytest.fixture
-async def app(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Any]:
-    """The application, imported anew so that its queue is on this test's file."""
+async def app(
+    request: pytest.FixtureRequest, stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Any]:
+    """The application, imported anew so that its queue is on this test's file.
+
+    With OFFLOAD_TEST_STORE=postgres in the environment, on a server instead.
+    """
+    if os.environ.get("OFFLOAD_TEST_STORE") == "postgres":
+        monkeypatch.setenv("OFFLOAD_TEST_URL", request.getfixturevalue("postgres_url"))
     monkeypatch.setenv("OFFLOAD_TEST_FOLDER", str(stage.folder))
     # Restored afterwards: in-process janitors of other tests keep their own rhythm.
     monkeypatch.setattr("offload.worker.janitor.EVERY", 5.0)

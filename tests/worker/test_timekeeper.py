@@ -17,6 +17,7 @@ from offload.core.schedule import Edit, Schedule
 from offload.core.unique import OnConflict, Unique
 from offload.store.base import Beat, Channel, JobFilter, Store
 from offload.store.memory import MemoryStore
+from offload.store.postgres import PostgresStore
 from offload.store.sqlite import SQLiteStore
 from offload.testing import ManualClock
 from offload.worker.timekeeper import EVERY, Timekeeper
@@ -32,15 +33,18 @@ def clock() -> ManualClock:
     return ManualClock(now=START)
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=["memory", "sqlite", "postgres"])
 async def stores(
     request: pytest.FixtureRequest, tmp_path: Path, clock: ManualClock
 ) -> AsyncIterator[list[Store]]:
-    """The stores of eight workers: one in memory, or eight on one file."""
+    """The stores of eight workers: one in memory, or eight on one file or schema."""
     stores: list[Store] = [MemoryStore(clock)] * 8
     if request.param == "sqlite":
         path = tmp_path / "jobs.db"
         stores = [SQLiteStore(path, clock=clock, synchronous="NORMAL") for _ in range(8)]
+    elif request.param == "postgres":
+        url = request.getfixturevalue("postgres_url")
+        stores = [PostgresStore(url, clock=clock) for _ in range(8)]
     for store in stores:
         await store.open()
     yield stores

@@ -15,6 +15,8 @@ from offload.queue import Queue
 from offload.store.health import Finding, Level, note, ok, wrong
 from offload.store.open import examine
 
+NOT_THERE = {"file", "server"}
+"""Checks of which a finding says that there is no store to look into."""
 AHEAD = 1.0
 """Seconds by which a stored moment may be ahead of the clock."""
 PAGE, MOST_PAGES = 500, 10
@@ -28,7 +30,7 @@ def doctor(app: AppOption, *, as_json: JsonOption = False) -> None:
     """
     with opened(app) as queue:
         findings = examine(queue.store)
-        if not any(finding.check == "file" for finding in findings):
+        if not any(finding.check in NOT_THERE for finding in findings):
             findings += _opened(queue)
     is_wrong = any(finding.level is Level.WRONG for finding in findings)
     if as_json:

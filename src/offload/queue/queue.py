@@ -40,7 +40,8 @@ class Queue(
     as the store takes, usually a few milliseconds, and may be called anywhere.
 
     Args:
-        url: `sqlite:///relative.db`, `sqlite:////absolute.db`, a plain path, or `memory://`.
+        url: `sqlite:///relative.db`, `sqlite:////absolute.db`, a plain path, `memory://`, or
+            `postgresql://user@host/database`.
         db_path: the same for a plain path; its folders are made.
         workers: how many functions one worker process runs at a time.
         result_ttl: seconds after which a worker removes finished jobs, dead letters and

@@ -2,14 +2,20 @@
 
 import asyncio
 import contextlib
+import logging
+import random
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 
-from offload.core.errors import ConfigurationError
+from offload.core.errors import ConfigurationError, StoreUnavailable
 from offload.store.base import Store
 from offload.tasks.registry import Registry
 from offload.worker.worker import Worker, WorkerOptions
+
+log = logging.getLogger("offload.worker")
+
+REST = 1.0
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -38,6 +44,18 @@ class Running:
         self._control = asyncio.get_running_loop()
         worker = Worker(store, self._registry, self._options, self._user_loop)
         await worker.run(self._stop, self._hurry)
+
+    async def opened(self, opening: Callable[[], Awaitable[None]]) -> bool:
+        """Open the store, however long it is away; False if the worker was asked to stop first."""
+        while not self._asks:
+            try:
+                await opening()
+            except StoreUnavailable as error:
+                log.warning("the store is away (%s)", error)
+                await asyncio.sleep(REST * (0.5 + random.random()))  # noqa: S311 - jitter
+            else:
+                return True
+        return False
 
     def ask_to_stop(self) -> None:
         """Let the worker end, the second time without grace."""

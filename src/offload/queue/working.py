@@ -55,7 +55,7 @@ class Working(Base):
                 self._client.outboxes.start(loop)
                 running = Running(self.tasks, options, loop)
                 with stop_signals(running.ask_to_stop):
-                    await self._client.call_on_loop(running.work)
+                    await self._work(running)
 
         asyncio.run(waiting())
 
@@ -81,8 +81,14 @@ class Working(Base):
         running = Running(self.tasks, options, asyncio.get_running_loop())
         signals = stop_signals(running.ask_to_stop) if install_signals else nullcontext()
         with signals:
-            working = asyncio.create_task(self._client.call_on_loop(running.work))
+            working = asyncio.create_task(self._work(running))
             await running.watch(working, stop or asyncio.Event())
+
+    async def _work(self, running: Running) -> None:
+        async def nothing(_: Store) -> None: ...
+
+        if await running.opened(lambda: self._client.call_on_loop(nothing)):
+            await self._client.call_on_loop(running.work)
 
     def _worker_options(
         self, concurrency: int | None, queues: Sequence[str] | None, grace: float

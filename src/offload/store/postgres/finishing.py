@@ -1,0 +1,169 @@
+"""How runs report and end: fenced by the lease, with all that an end entails."""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple, TypeVar
+
+from offload.core.records import Finish, Report
+from offload.core.states import FINAL, Move, State
+from offload.store.base import Channel
+from offload.store.postgres.arrays import binary, numbers, texts
+from offload.store.postgres.connection import Session
+from offload.store.postgres.dependencies import settle
+from offload.store.postgres.rows import ENDS, json_text
+
+Each = TypeVar("Each", Finish, Report)
+
+STOPPED = Finish("", 0, Move.CANCEL).stopped().error
+
+
+class _End(NamedTuple):
+    """A run that has ended, as it was and as it is now."""
+
+    id: str
+    seq: int
+    attempt: int
+    state: str
+    lane: str | None
+    awaited: bool
+
+    @property
+    def is_final(self) -> bool:
+        return State(self.state) in FINAL
+
+
+def of_different_jobs(asked: Sequence[Each]) -> Iterator[list[Each]]:
+    """Cut a batch so that a statement, which changes a row but once, meets each job once."""
+    batch: dict[str, Each] = {}
+    for each in asked:
+        if each.job_id in batch:
+            yield list(batch.values())
+            batch = {}
+        batch[each.job_id] = each
+    if batch:
+        yield list(batch.values())
+
+
+async def finish(session: Session, finishes: Sequence[Finish], done: set[str]) -> None:
+    """Apply each ending that its fence lets through; then see who waited for these ends.
+
+    Plain successes need one statement and no more, unless somebody waits for one.
+    `finishes` are of different jobs. Those applied are added to `done`, also when it raises: who
+    tries again leaves them out.
+    """
+    if session.repeated:
+        done |= await _done_before(session, finishes)
+    rest = [each for each in finishes if each.job_id not in done]
+    if all(map(_is_plain, rest)):
+        ends = await _apply(session, rest, alone=True)
+        done |= {end.id for end in ends}
+        await _make_room(session, ends)
+        rest = [each for each in rest if each.job_id not in done]
+    if rest:
+        async with session.transaction():
+            ends = await _apply(session, rest, alone=False)
+            await _record(session, ends, {each.job_id: each for each in rest})
+            await _follow(session, ends)
+        done |= {end.id for end in ends}
+    if done:
+        session.channels.add(Channel.CHANGED)
+
+
+def _is_plain(finish: Finish) -> bool:
+    return finish.move is Move.COMPLETE and finish.failure is None
+
+
+async def _done_before(session: Session, finishes: Sequence[Finish]) -> set[str]:
+    """Return which of these a commit has ended whose answer was lost."""
+    rows = await session.fetch_for(ENDS, "ended_already", finishes)
+    return {job_id for (job_id,) in rows}
+
+
+async def _apply(session: Session, finishes: Sequence[Finish], *, alone: bool) -> list[_End]:
+    rows = await session.fetch_for(ENDS, "finish", finishes, stopped=STOPPED, alone=alone)
+    return [_End._make(row) for row in rows]
+
+
+async def _record(tx: Session, ends: Sequence[_End], asked: dict[str, Finish]) -> None:
+    """Keep the errors and the dead letters of these ends."""
+    by_id = {end.id: end for end in ends}
+    failed = [
+        (by_id[job_id], finish.failure)
+        for job_id, finish in asked.items()
+        if job_id in by_id and finish.failure is not None and finish.move is not Move.CANCEL
+    ]
+    if failed:
+        await tx.fetch(
+            "insert_errors",
+            jobs=numbers([end.seq for end, _ in failed]),
+            attempts=numbers([end.attempt for end, _ in failed]),
+            types=texts([failure.type for _, failure in failed]),
+            messages=texts([failure.message for _, failure in failed]),
+            tracebacks=texts([failure.traceback for _, failure in failed]),
+        )
+    dead = numbers([by_id[job_id].seq for job_id in asked if _is_dead(by_id.get(job_id))])
+    if dead != "{}":
+        await tx.fetch("forget_dead_letters", seqs=dead)
+        await tx.fetch("insert_dead_letters", seqs=dead)
+
+
+def _is_dead(end: _End | None) -> bool:
+    return end is not None and end.state == State.DEAD
+
+
+async def _follow(tx: Session, ends: Sequence[_End]) -> None:
+    """See to those who waited for these ends."""
+    await settle(tx, [end.seq for end in ends if end.awaited and end.is_final])
+    if not all(end.is_final for end in ends):
+        tx.channels.add(Channel.READY)
+    await _make_room(tx, ends)
+
+
+async def _make_room(session: Session, ends: Sequence[_End]) -> None:
+    """Wake the workers if a job waits in a lane that has a place again."""
+    lanes = [end.lane for end in ends if end.lane is not None]
+    if lanes and Channel.READY not in session.channels:
+        ((waits,),) = await session.fetch("lane_waits", lanes=texts(lanes))
+        if waits:
+            session.channels.add(Channel.READY)
+
+
+async def report(tx: Session, reports: Sequence[Report]) -> list[bool]:
+    """Store the news of the jobs whose lease is still the newest, in a transaction."""
+    return [yes for each in of_different_jobs(reports) for yes in await _report(tx, each)]
+
+
+async def _report(tx: Session, reports: Sequence[Report]) -> list[bool]:
+    rows = await tx.fetch(
+        "report",
+        ids=texts([each.job_id for each in reports]),
+        leases=numbers([each.lease for each in reports]),
+        progress=numbers([each.progress for each in reports]),
+        messages=texts([each.message for each in reports]),
+        data=binary([each.data for each in reports]),
+    )
+    runs = {job_id: (seq, attempt) for job_id, seq, attempt in rows}
+    if runs:
+        tx.channels.add(Channel.CHANGED)
+        await _keep(tx, [each for each in reports if each.job_id in runs], runs)
+    return [each.job_id in runs for each in reports]
+
+
+async def _keep(tx: Session, reports: Sequence[Report], runs: dict[str, tuple[int, int]]) -> None:
+    logs = [(*runs[each.job_id], line) for each in reports for line in each.logs]
+    if logs:
+        await tx.fetch(
+            "insert_logs",
+            jobs=numbers([seq for seq, _, _ in logs]),
+            attempts=numbers([attempt for _, attempt, _ in logs]),
+            levels=texts([line.level for _, _, line in logs]),
+            messages=texts([line.message for _, _, line in logs]),
+            extras=texts([json_text(line.extra) for _, _, line in logs]),
+        )
+    parts = [(*runs[each.job_id], part) for each in reports for part in each.parts]
+    if parts:
+        await tx.fetch(
+            "insert_parts",
+            jobs=numbers([seq for seq, _, _ in parts]),
+            attempts=numbers([attempt for _, attempt, _ in parts]),
+            values=binary([part for _, _, part in parts]),
+        )

@@ -1,0 +1,1 @@
+"""The schema, as numbered scripts that only ever go forward."""

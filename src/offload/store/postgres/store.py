@@ -1,0 +1,307 @@
+"""The driver: a connection for each kind of write, a few for reads, news through the bell."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from typing import Any, TypeVar
+
+from offload.core.alike import Alike
+from offload.core.errors import ConfigurationError
+from offload.core.job import Job, NewJob
+from offload.core.records import Finish, Held, Report
+from offload.core.schedule import Edit, Fire, Schedule
+from offload.store.base import Beat, Capabilities, Channel, Claim, Pruned
+from offload.store.clock import Clock
+from offload.store.postgres import connection, operating, scheduling
+from offload.store.postgres.bell import Bell
+from offload.store.postgres.claiming import claim
+from offload.store.postgres.connection import Line, Session
+from offload.store.postgres.enqueueing import (
+    COPY_FROM,
+    all_plain,
+    enqueue,
+    has_lanes,
+    insert,
+    stream,
+)
+from offload.store.postgres.finishing import finish, of_different_jobs, report
+from offload.store.postgres.migrating import migrate
+from offload.store.postgres.reading import Reading
+from offload.store.postgres.rows import Row
+from offload.store.postgres.url import parsed
+from offload.store.postgres.writer import Writer
+from offload.store.signals import Signals
+
+T = TypeVar("T")
+
+READERS = 4
+
+
+class PostgresStore(Reading):
+    """See `offload.store.base.Store` for what each method owes."""
+
+    def __init__(self, url: str, *, clock: Clock | None = None) -> None:
+        """Keep jobs in the schema that the URL names, `offload` if it names none.
+
+        Raises:
+            ConfigurationError: the URL says what makes no sense.
+        """
+        self.address = parsed(url)
+        self.capabilities = Capabilities(url=url)
+        self._clock = clock
+        self._signals = Signals()
+        self._opening = asyncio.Lock()
+        self._is_open = False
+
+    # --- opening -------------------------------------------------------------------------
+
+    async def open(self) -> None:
+        """Bring the schema up to date; connections are made when they are needed."""
+        async with self._opening:
+            if not self._is_open:
+                await self._open()
+                self._is_open = True
+
+    async def _open(self) -> None:
+        first = self._line(limit=connection.LONG_LIMIT, tuned=False)
+        try:
+            await first.run(lambda session: migrate(session, self.address))
+        finally:
+            await first.close()
+        # What waits for a lock or has much to do must not hold up a claim, an end or a beat.
+        self._calls, self._claims, self._ends, self._beats = (self._line() for _ in range(4))
+        self._upkeep = self._line(limit=connection.LONG_LIMIT)
+        self._readers = [
+            self._line(limit=connection.LONG_LIMIT, tuned=False) for _ in range(READERS)
+        ]
+        self._idle = asyncio.LifoQueue[Line]()
+        for line in self._readers:
+            self._idle.put_nowait(line)
+        self._writer = Writer(self._calls)
+        self._bell = Bell(self.address, self._signals.notify)
+        self._under_way: set[asyncio.Task[Any]] = set()
+
+    def _line(self, *, limit: float | None = None, tuned: bool = True) -> Line:
+        limit = connection.LIMIT if limit is None else limit
+        return Line(self.address, self._clock, self._committed, limit=limit, tuned=tuned)
+
+    async def close(self) -> None:
+        """Finish what was accepted and close every connection."""
+        if not self._is_open:
+            return
+        self._is_open = False
+        self._opening = asyncio.Lock()  # the store may be opened again on another loop
+        await asyncio.gather(*self._under_way, return_exceptions=True)
+        await self._bell.close()
+        lines = (self._calls, self._claims, self._ends, self._beats, self._upkeep, *self._readers)
+        for line in lines:
+            await line.close()
+
+    def _committed(self, channels: set[Channel]) -> None:
+        for channel in channels:
+            self._signals.notify(channel)
+        self._bell.ring(channels)
+
+    # --- hot -----------------------------------------------------------------------------
+
+    async def enqueue(self, jobs: Sequence[NewJob]) -> Sequence[Job]:
+        """Insert the jobs: in the next group if there is nothing special about them."""
+        if not jobs:
+            return []
+        if not all_plain(jobs):
+            return await self._transact(self._calls, lambda tx: enqueue(tx, jobs))
+        if len(jobs) >= COPY_FROM:
+            return await self._run(self._upkeep, lambda session: stream(session, jobs))
+        if has_lanes(jobs):
+            return await self._transact(self._calls, lambda tx: insert(tx, jobs))
+        asked = list(jobs) if isinstance(jobs, Alike) else jobs
+        return await self._surely(self._writer.enqueue(asked))
+
+    async def claim(self, worker: str, queues: Sequence[str] | None, limit: int) -> Claim:
+        """Take the first ready jobs."""
+        return await self._run(
+            self._claims, lambda session: claim(session, worker, queues, limit), repeatable=False
+        )
+
+    async def heartbeat(self, beat: Beat) -> list[Held]:
+        """Record the beat and read what the worker holds, in one statement."""
+        queues = None if beat.queues is None else json.dumps(beat.queues)
+
+        async def operation(session: Session) -> list[Row]:
+            return await session.fetch(
+                "beat",
+                worker=beat.worker,
+                host=beat.host,
+                pid=beat.pid,
+                queues=queues,
+                concurrency=beat.concurrency,
+                lease=beat.lease,
+            )
+
+        return [Held(*row) for row in await self._run(self._beats, operation)]
+
+    async def finish(self, finishes: Sequence[Finish]) -> list[bool]:
+        """Apply the endings."""
+        applied: list[bool] = []
+        for batch in of_different_jobs(finishes):
+            done: set[str] = set()
+            await self._run(self._ends, lambda tx, batch=batch, done=done: finish(tx, batch, done))  # type: ignore[misc]
+            applied += [each.job_id in done for each in batch]
+        return applied
+
+    async def report(self, reports: Sequence[Report]) -> list[bool]:
+        """Store the news in one transaction."""
+        return await self._transact(self._ends, lambda tx: report(tx, reports), repeatable=False)
+
+    # --- operator ------------------------------------------------------------------------
+
+    async def cancel(self, job_id: str, *, running: bool = False) -> bool:
+        """Cancel a pending job, or ask a running one to stop."""
+        return await self._transact(
+            self._calls,
+            lambda tx: operating.cancel(tx, job_id, running=running),
+            repeatable=False,
+        )
+
+    async def retry_dead(self, new_ids: Mapping[str, str]) -> dict[str, Job]:
+        """Swap dead letters for fresh jobs in one transaction."""
+        return await self._transact(
+            self._calls,
+            lambda tx: operating.repeat(tx, "take_dead_letters", new_ids),
+            repeatable=False,
+        )
+
+    async def replay(self, new_ids: Mapping[str, str]) -> dict[str, Job]:
+        """Enqueue ended jobs again in one transaction."""
+        return await self._transact(
+            self._calls, lambda tx: operating.repeat(tx, "ended_jobs", new_ids)
+        )
+
+    async def set_paused(self, queue: str, *, paused: bool) -> bool:
+        """Add or remove the queue's row."""
+        return await self._run(
+            self._calls,
+            lambda session: operating.set_paused(session, queue, paused=paused),
+            repeatable=False,
+        )
+
+    async def prune(
+        self,
+        *,
+        jobs_older_than: float | None = None,
+        dead_older_than: float | None = None,
+        records_older_than: float | None = None,
+        limit: int = 1000,
+    ) -> Pruned:
+        """Remove what is old in one transaction."""
+        ages = (jobs_older_than, dead_older_than, records_older_than)
+        return await self._transact(self._upkeep, lambda tx: operating.prune(tx, ages, limit))
+
+    async def retire(self, worker: str) -> None:
+        """Forget the worker's row."""
+        await self._run(self._beats, lambda session: session.fetch("retire", worker=worker))
+
+    # --- schedules and locks -------------------------------------------------------------
+
+    async def put_schedules(self, schedules: Sequence[Schedule]) -> None:
+        """Upsert the schedules in one transaction."""
+        await self._transact(self._calls, lambda tx: scheduling.put_schedules(tx, schedules))
+
+    async def edit_schedule(self, name: str, edit: Edit) -> Schedule | None:
+        """Update the schedule's row."""
+        return await self._transact(
+            self._calls, lambda tx: scheduling.edit_schedule(tx, name, edit)
+        )
+
+    async def delete_schedule(self, name: str) -> bool:
+        """Delete the schedule's row."""
+        return await self._transact(
+            self._calls, lambda tx: scheduling.delete_schedule(tx, name), repeatable=False
+        )
+
+    async def fire(self, fires: Sequence[Fire]) -> list[list[Job] | None]:
+        """Enqueue the jobs of due ticks in one transaction."""
+        return await self._transact(
+            self._calls, lambda tx: scheduling.fire(tx, fires), repeatable=False
+        )
+
+    async def acquire(self, name: str, owner: str, ttl: float) -> int | None:
+        """Take or extend the lock in one statement."""
+        rows = await self._run(
+            self._beats, lambda session: session.fetch("acquire", name=name, owner=owner, ttl=ttl)
+        )
+        return int(rows[0][0]) if rows else None
+
+    async def release(self, name: str, owner: str) -> bool:
+        """Clear the lock's owner."""
+
+        async def operation(session: Session) -> bool:
+            released = await session.fetch("drop_lock", name=name, owner=owner)
+            if released:
+                session.channels.add(Channel.LOCKS)
+            return bool(released)
+
+        return await self._run(self._beats, operation, repeatable=False)
+
+    # --- waking --------------------------------------------------------------------------
+
+    def cursor(self, channel: Channel) -> int:
+        """Return the channel's count."""
+        return self._signals.cursor(channel)
+
+    async def wait(self, channel: Channel, cursor: int, limit: float) -> None:
+        """Wait for news of this process or, through the bell, of another."""
+        if self._is_open:
+            self._bell.listen()
+        await self._signals.wait(channel, cursor, limit)
+
+    # --- connections ---------------------------------------------------------------------
+
+    async def _run(
+        self,
+        line: Line,
+        operation: Callable[[Session], Awaitable[T]],
+        *,
+        repeatable: bool = True,
+    ) -> T:
+        return await self._surely(line.run(operation, repeatable=repeatable))
+
+    async def _transact(
+        self,
+        line: Line,
+        operation: Callable[[Session], Awaitable[T]],
+        *,
+        repeatable: bool = True,
+    ) -> T:
+        async def whole(session: Session) -> T:
+            async with session.transaction():
+                return await operation(session)
+
+        return await self._run(line, whole, repeatable=repeatable)
+
+    async def _read(self, name: str, /, **values: Any) -> list[Row]:
+        self._require_open()
+        line = await self._idle.get()
+        try:
+            return await self._run(line, lambda session: session.fetch(name, **values))
+        finally:
+            self._idle.put_nowait(line)
+
+    async def _surely(self, call: Coroutine[Any, Any, T]) -> T:
+        """Finish what was begun, though whoever asked for it may be cancelled meanwhile."""
+        if not self._is_open:
+            call.close()
+            raise ConfigurationError("the store is not open")
+        task = asyncio.get_running_loop().create_task(call)
+        self._under_way.add(task)
+        task.add_done_callback(self._over)
+        return await asyncio.shield(task)
+
+    def _over(self, task: asyncio.Task[Any]) -> None:
+        self._under_way.discard(task)
+        if not task.cancelled():
+            task.exception()  # its caller may not be there any more to hear of it
+
+    def _require_open(self) -> None:
+        if not self._is_open:
+            raise ConfigurationError("the store is not open")
