@@ -14,7 +14,7 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import Session
 
-from offload.transactions.links import settled
+from offload.store.loop import settled
 
 SQLITE = ("sqlite3", "apsw", "aiosqlite")
 POSTGRES = ("psycopg", "async psycopg")

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +19,6 @@ async def relayed(queue: Queue) -> None:
     await asyncio.to_thread(queue._client.outboxes.stop)  # noqa: SLF001 - not to close it
 
 
-@pytest.fixture(scope="session")
-def server_database() -> Iterator[str]:
-    with postgres.running() as server, postgres.database(server) as database:
-        yield database
-
-
 @pytest.fixture(params=KINDS)
 async def caller(
     request: pytest.FixtureRequest, tmp_path: Path, queue: Queue
@@ -32,7 +26,7 @@ async def caller(
     with contextlib.ExitStack() as stack:
 
         def server() -> str:
-            database = request.getfixturevalue("server_database")
+            database = request.getfixturevalue("postgres_database")
             url = stack.enter_context(postgres.schema(database))
             with psycopg.connect(database, autocommit=True) as connection:
                 connection.execute(f"CREATE SCHEMA {url.partition('=')[2]}".encode())

@@ -32,7 +32,7 @@ async def address(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterat
     if request.param.endswith("file"):
         yield f"sqlite:///{tmp_path}/app.db"
         return
-    server: str = request.getfixturevalue("server_database")
+    server: str = request.getfixturevalue("postgres_database")
     with postgres.schema(server) as url, psycopg.connect(server) as own:
         name = url.partition("=")[2]
         own.execute(f"CREATE SCHEMA {name}".encode())

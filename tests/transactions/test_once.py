@@ -119,24 +119,24 @@ def once(connection: object, lease: int) -> Once:
     return Once(connection, "job", lease, "", Signature(task, "task"))
 
 
-def test_of_two_runs_at_once_one_waits_for_the_other(server_database: str) -> None:
+def test_of_two_runs_at_once_one_waits_for_the_other(postgres_database: str) -> None:
     """A run that was taken over does not know it yet; both write."""
     answers: list[bool] = []
 
     def second() -> None:
-        with psycopg.connect(server_database) as own, once(own, 2) as first:
+        with psycopg.connect(postgres_database) as own, once(own, 2) as first:
             answers.append(bool(first))
             own.execute("INSERT INTO paid VALUES (2)")
 
     other = threading.Thread(target=second)
-    with psycopg.connect(server_database) as own:
+    with psycopg.connect(postgres_database) as own:
         own.execute("CREATE TABLE paid (lease integer)")
         own.commit()
         with once(own, 1) as first:
             assert first
             own.execute("INSERT INTO paid VALUES (1)")
             other.start()
-            wait_for_a_lock(server_database)
+            wait_for_a_lock(postgres_database)
             assert not answers
         other.join(PATIENCE)
         assert answers == [False]

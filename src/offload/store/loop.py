@@ -10,6 +10,7 @@ directly, and what needs an event loop runs on this one meanwhile.
 
 import asyncio
 import contextlib
+import inspect
 import threading
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import CancelledError
@@ -37,6 +38,11 @@ def undriven() -> Iterator[None]:
         yield
     finally:
         _here.driven = outer
+
+
+async def settled(value: Any) -> Any:
+    """Return a value, or what it gives when it has to be awaited."""
+    return await value if inspect.isawaitable(value) else value
 
 
 class IOLoop:

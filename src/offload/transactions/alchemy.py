@@ -13,8 +13,8 @@ from sqlalchemy.ext.asyncio import (
 from sqlalchemy.orm import Session, scoped_session
 
 from offload.core.errors import ConfigurationError
-from offload.store.loop import undriven
-from offload.transactions.links import KNOWN, Link, Row, Values, settled
+from offload.store.loop import settled, undriven
+from offload.transactions.links import KNOWN, Link, Row, Values
 
 T = TypeVar("T")
 
@@ -72,8 +72,8 @@ class AlchemyLink(Link):
             await settled(self._held.rollback())
 
     async def driver(self) -> object:
-        """Return the driver's own connection."""
-        return await self._on_connection(lambda each: each.connection.driver_connection)
+        """Return the driver's own connection, in a transaction that SQLAlchemy knows of."""
+        return await self._on_connection(_driver)
 
     def pool(self) -> object:
         """Return the pool of its engine, which engines with other options share."""
@@ -114,6 +114,13 @@ def linked(held: object) -> Link:
 def is_engine(database: object) -> bool:
     """Say whether this makes connections of SQLAlchemy."""
     return isinstance(database, Engine | AsyncEngine)
+
+
+def _driver(connection: Connection) -> object:
+    # What is not begun here, `commit` would not commit.
+    if not connection.in_transaction():
+        connection.begin()
+    return connection.connection.driver_connection
 
 
 def _connection(held: Session | Connection) -> Connection:

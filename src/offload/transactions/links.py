@@ -4,13 +4,13 @@ A synchronous connection is used on the thread that called, and nothing here the
 coroutine can be run with `at_once`. An asynchronous one is awaited on the loop that called.
 """
 
-import inspect
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
 from offload.core.errors import ConfigurationError
+from offload.store.loop import settled
 
 T = TypeVar("T")
 
@@ -62,11 +62,6 @@ class Link(ABC):
         """Call `function` after the next commit; False if the library does not tell of it."""
         del function
         return False
-
-
-async def settled(value: Any) -> Any:
-    """Return a value, or what it gives when it has to be awaited."""
-    return await value if inspect.isawaitable(value) else value
 
 
 def at_once(coroutine: Coroutine[Any, Any, T]) -> T:

@@ -5,7 +5,8 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppres
 from typing import Any, Protocol
 
 from offload.core.errors import ConfigurationError
-from offload.transactions.links import Link, linked, settled
+from offload.store.loop import settled
+from offload.transactions.links import Link, linked
 
 
 class Source(Protocol):
