@@ -65,14 +65,18 @@ async def test_a_savepoint_takes_its_jobs_with_it(
 
 
 async def test_the_commit_wakes_workers(queue: Queue, caller: Caller, double: Any) -> None:
-    seen = queue.store.cursor(Channel.READY)
+    async def news(cursor: int) -> int:
+        async with asyncio.timeout(PATIENCE):
+            # Far longer than this test's patience: only news ends it.
+            await double.jobs.call(lambda store: store.wait(Channel.READY, cursor, 3600))
+        return queue.store.cursor(Channel.READY)
+
+    seen = await news(queue.store.cursor(Channel.READY))  # that it listens is news, too
     async with caller.connected() as own:
         await double.aapply_async([1], connection=own.held)
         assert queue.store.cursor(Channel.READY) == seen
         await own.commit()
-        async with asyncio.timeout(PATIENCE):
-            # Far longer than this test's patience: only news ends it.
-            await queue.store.wait(Channel.READY, seen, 3600)
+        assert await news(seen) > seen
 
 
 @pytest.mark.usefixtures("worker")
