@@ -31,7 +31,17 @@ def test_nothing_inside_imports_the_package_root() -> None:
 def test_importing_offload_is_cheap() -> None:
     # A script that only enqueues must not pay for, or need, a web framework or a driver
     # that it does not use.
-    heavy = {"apsw", "fastapi", "psycopg", "redis", "rich", "starlette", "typer"}
+    heavy = {
+        "apsw",
+        "fastapi",
+        "psycopg",
+        "redis",
+        "rich",
+        "sqlalchemy",
+        "sqlite3",
+        "starlette",
+        "typer",
+    }
     program = f"import sys, offload; print(*sorted({heavy!r} & set(sys.modules)))"
     result = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True

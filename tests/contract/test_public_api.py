@@ -39,7 +39,7 @@ METHODS = {
         aretry_dead_many arun_worker astats atrigger_periodic awatch cancel_job
         cancel_running_job close dead_letters delete_periodic edit_periodic enqueue enqueue_many
         get_job job_errors job_logs job_metrics job_parts list_jobs list_periodic list_workers
-        lock metrics middleware on_cancel on_failure on_retry on_start on_success pause
+        lock metrics middleware on_cancel on_failure on_retry on_start on_success outbox pause
         pause_periodic paused_queues periodic purge purge_completed purge_dead queues replay
         replay_history resume resume_periodic retry_all_dead retry_dead retry_dead_many
         run_worker stats task trigger_periodic
@@ -58,13 +58,13 @@ METHODS = {
     """,
     "JobContext": """
         ask_to_stop begin check_cancelled elapsed fencing_token id idempotency_key log metadata
-        publish queue_name remaining retry_count schedule tags task_name tick update_progress
-        wait_stopped
+        publish queue_name remaining retry_count schedule tags task_name tick transaction
+        update_progress wait_stopped
     """,
 }
 
 # These touch no store, or have no meaning for the other side.
-SINGLE = {"task", "periodic", "awatch", "aopen", "middleware"}
+SINGLE = {"task", "periodic", "awatch", "aopen", "middleware", "outbox"}
 
 
 @pytest.mark.parametrize("module", PUBLIC)

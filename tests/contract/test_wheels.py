@@ -81,7 +81,7 @@ def test_a_wheel_holds_every_file_of_its_package(wheels: Path, name: str) -> Non
     assert packed - {file for file in packed if ".dist-info/" in file} == present
 
 
-@pytest.mark.parametrize("extra", ["", "[fastapi]", "[postgres]", "[all]"])
+@pytest.mark.parametrize("extra", ["", "[fastapi]", "[postgres]", "[sqlalchemy]", "[all]"])
 def test_the_example_of_the_readme_runs(wheels: Path, tmp_path: Path, extra: str) -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     # The second step: the first needs FastAPI, whatever else is installed.

@@ -1,21 +1,28 @@
 """How a program reaches its jobs: every call hops to the store's own event loop."""
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import aclosing
 from typing import Any, TypeVar
 
 from offload.client.watcher import Watcher
 from offload.codec import Caps, decode_untyped
-from offload.core.errors import JobPurged
+from offload.core.errors import ConfigurationError, JobPurged
 from offload.core.job import Job, NewJob
 from offload.core.options import QueueOptions
 from offload.core.records import Part
-from offload.store.base import Store
-from offload.store.loop import IOLoop
+from offload.store.base import Channel, Joining, Store
+from offload.store.loop import IOLoop, is_driven
 from offload.tasks.registry import Registry
+from offload.transactions.links import linked
+from offload.transactions.outboxes import Outboxes
 
 T = TypeVar("T")
+
+ARRIVAL = 30.0
+"""Seconds for which a job that a transaction has promised is waited for."""
+SLOW_POLL = 0.5
 
 PARTS = 100
 """How many parts of a stream are read at a time."""
@@ -31,6 +38,7 @@ class Client:
         self.caps = caps
         self._registry = registry
         self._defaults = defaults
+        self.outboxes = Outboxes(self.enqueue)
         self.connect(store, loop)
 
     def connect(self, store: Store, loop: IOLoop, patience: float | None = None) -> None:
@@ -63,6 +71,13 @@ class Client:
         """Do something that waits for news or starts much at once: on the store's own loop."""
         return await self.loop.arun(self._call(operation))
 
+    async def open(self) -> None:
+        """Open the store now."""
+
+        async def nothing(_: Store) -> None: ...
+
+        await self.call_on_loop(nothing)
+
     async def _call(self, operation: Callable[[Store], Awaitable[T]]) -> T:
         await self._ready()
         return await operation(self.store)
@@ -75,6 +90,10 @@ class Client:
 
     async def close(self) -> None:
         """Finish what was accepted and close the store; the next call opens it again."""
+        if is_driven():
+            self.outboxes.stop()
+        else:
+            await asyncio.to_thread(self.outboxes.stop)
 
         async def closing() -> None:
             self._watcher.stop()
@@ -83,16 +102,57 @@ class Client:
 
         await self.loop.arun(closing())
 
-    async def enqueue(self, jobs: Sequence[NewJob]) -> Sequence[Job]:
-        """Store the jobs durably."""
-        return await self.call(lambda store: store.enqueue(jobs))
+    async def enqueue(self, jobs: Sequence[NewJob], connection: object = None) -> Sequence[Job]:
+        """Store the jobs durably; with a connection, if and when its transaction commits.
 
-    async def wait(self, job_id: str, timeout: float | None) -> Job | None:
+        Raises:
+            ConfigurationError: nothing leads from that connection to the queue.
+        """
+        if connection is None:
+            return await self.call(lambda store: store.enqueue(jobs))
+        link = linked(connection)
+        if link.is_async and is_driven():
+            raise ConfigurationError(
+                "the connection is asynchronous: await the a-twin of this method"
+            )
+        if isinstance(self.store, Joining):
+            await self.open()
+            joined = await self.store.join(await link.driver())
+            if joined is not None:
+                return await joined.enqueue(jobs)
+        return await self.outboxes.put(link, jobs)
+
+    async def wait(
+        self, job_id: str, timeout: float | None, *, is_promised: bool = False
+    ) -> Job | None:
         """Return the job once it is final, None if it is not there."""
-        return await self.call_on_loop(lambda _: self._wait(job_id, timeout))
+
+        async def waiting(_: Store) -> Job | None:
+            limit = self._patience if timeout is None else timeout
+            if is_promised:
+                limit = await self._arrival(job_id, limit)
+            return await self._wait(job_id, limit)
+
+        return await self.call_on_loop(waiting)
+
+    async def _arrival(self, job_id: str, limit: float | None) -> float | None:
+        """Wait until a promised job is there, and return what is left of the time."""
+        began = time.monotonic()
+        try:
+            async with asyncio.timeout(ARRIVAL if limit is None else max(limit, 0.001)):
+                cursor = self.store.cursor(Channel.READY)
+                while (await self.store.get([job_id]))[0] is None:
+                    await self.store.wait(Channel.READY, cursor, SLOW_POLL)
+                    cursor = self.store.cursor(Channel.READY)
+        except TimeoutError:
+            if limit is not None:
+                raise TimeoutError(
+                    f"job {job_id} is not in the queue after {limit:g} s: "
+                    "its transaction may still commit, and then it is"
+                ) from None
+        return None if limit is None else limit - (time.monotonic() - began)
 
     async def _wait(self, job_id: str, limit: float | None) -> Job | None:
-        limit = self._patience if limit is None else limit
         watcher = self._watcher
         subscription = await watcher.subscribe(job_id)
         try:

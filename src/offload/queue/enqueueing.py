@@ -50,6 +50,8 @@ class Enqueueing(Base):
         task_name: str,
         args_list: Sequence[Sequence[Any]],
         kwargs_list: Sequence[Mapping[str, Any]] | None = None,
+        *,
+        connection: object = None,
         **options: Unpack[ManyOptions],
     ) -> list[JobHandle[Any]]:
         """Enqueue a job for each entry, all in one transaction.
@@ -58,6 +60,7 @@ class Enqueueing(Base):
             task_name: the task.
             args_list: the positional arguments of each job.
             kwargs_list: the named arguments of each.
+            connection: of a database of yours; see `outbox`.
             options: those of `apply_async` for all jobs, without job_id; or for each its own:
                 delay_list, unique_keys, metadata_list, expires_list, result_ttl_list.
 
@@ -69,9 +72,8 @@ class Enqueueing(Base):
         task = self.tasks.get(task_name)
         rows = _rows(len(args_list), kwargs_list, dict(options))
         shared = {name: value for name, value in options.items() if name not in PER_JOB}
-        return handles(
-            await self._client.enqueue(_jobs(task, args_list, rows, shared)), self._client
-        )
+        jobs = _jobs(task, args_list, rows, shared)
+        return handles(await self._client.enqueue(jobs, connection), self._client)
 
     enqueue_many = blocking(aenqueue_many)
 

@@ -14,6 +14,7 @@ from offload.queue.hooks import HookMethods
 from offload.queue.inspection import Inspection
 from offload.queue.locking import Locking
 from offload.queue.operating import Operating
+from offload.queue.outboxes import OutboxMethods
 from offload.queue.scheduling import Scheduling
 from offload.queue.working import Working
 from offload.store.base import Store
@@ -29,7 +30,9 @@ R = TypeVar("R")
 DEFAULT_PATH = ".offload/offload.db"
 
 
-class Queue(Enqueueing, Inspection, Locking, Operating, Scheduling, Working, HookMethods):
+class Queue(
+    Enqueueing, Inspection, Locking, Operating, OutboxMethods, Scheduling, Working, HookMethods
+):
     """Tasks and their jobs.
 
     Nothing is opened and no thread started until the first call that needs it. Every method
@@ -137,11 +140,12 @@ class Queue(Enqueueing, Inspection, Locking, Operating, Scheduling, Working, Hoo
         return decorator if function is None else decorator(function)
 
     async def aopen(self) -> None:
-        """Open the store now, to fail early; otherwise the first call does it."""
+        """Open the store now, to fail early; otherwise the first call does it.
 
-        async def nothing(_: Store) -> None: ...
-
-        await self._client.call_on_loop(nothing)
+        What the outboxes hold is relayed from now on.
+        """
+        await self._client.open()
+        self._client.outboxes.start(asyncio.get_running_loop())
 
     def close(self) -> None:
         """Write what was accepted and let go of the store; the next call opens it again."""

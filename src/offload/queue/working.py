@@ -52,6 +52,7 @@ class Working(Base):
 
         async def waiting() -> None:
             with UserLoop() as loop:
+                self._client.outboxes.start(loop)
                 running = Running(self.tasks, options, loop)
                 with stop_signals(running.ask_to_stop):
                     await self._work(running)
@@ -76,6 +77,7 @@ class Working(Base):
             ConfigurationError: `queues` or `concurrency` make no sense.
         """
         options = self._worker_options(concurrency, queues, grace)
+        self._client.outboxes.start(asyncio.get_running_loop())
         running = Running(self.tasks, options, asyncio.get_running_loop())
         signals = stop_signals(running.ask_to_stop) if install_signals else nullcontext()
         with signals:

@@ -8,7 +8,7 @@ user's. Docstrings state obligations. A driver that cannot do something says so 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from offload.core.job import Job, NewJob
 from offload.core.records import (
@@ -359,4 +359,26 @@ class Store(Protocol):
 
         May return early for nothing. News of another process may, rarely, only come with the
         limit.
+        """
+
+
+class Joined(Protocol):
+    """A caller's connection through which jobs are stored in the caller's own transaction."""
+
+    async def enqueue(self, jobs: Sequence[NewJob]) -> Sequence[Job]:
+        """Store the jobs as `Store.enqueue` does, if and when the caller's transaction commits.
+
+        Workers are woken then. A refusal leaves the transaction as it was. With a synchronous
+        connection it never waits for an event loop.
+        """
+
+
+@runtime_checkable
+class Joining(Protocol):
+    """What a store may offer beyond the port: to write in transactions of its callers."""
+
+    async def join(self, connection: object) -> Joined | None:
+        """Return the way through a driver's connection; None if it does not reach this store.
+
+        Called with the open store, where the connection belongs: on its caller's thread and loop.
         """

@@ -9,8 +9,10 @@ directly, and what needs an event loop runs on this one meanwhile.
 """
 
 import asyncio
+import contextlib
+import inspect
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import CancelledError
 from typing import Any, TypeVar
 
@@ -26,6 +28,21 @@ _here = threading.local()
 def is_driven() -> bool:
     """Say whether the code that asks is driven, and so has to block where it would await."""
     return getattr(_here, "driven", False)
+
+
+@contextlib.contextmanager
+def undriven() -> Iterator[None]:
+    """Run code of others in the block, which may let an event loop of this thread go on."""
+    outer, _here.driven = is_driven(), False
+    try:
+        yield
+    finally:
+        _here.driven = outer
+
+
+async def settled(value: Any) -> Any:
+    """Return a value, or what it gives when it has to be awaited."""
+    return await value if inspect.isawaitable(value) else value
 
 
 class IOLoop:

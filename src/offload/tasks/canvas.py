@@ -56,10 +56,11 @@ class Flow(ABC, Generic[H]):
     def plan(self, feed: Feed, batch: dict[str, NewJob]) -> Planned[H]:
         """Add its jobs to the batch, those that begin getting what `feed` says."""
 
-    async def adelay(self) -> H:
+    async def adelay(self, *, connection: object = None) -> H:
         """Enqueue all jobs in one transaction, and return the handle of the last call.
 
-        After a group this is a `JobGroup`; `parent` leads to what came before.
+        After a group this is a `JobGroup`; `parent` leads to what came before. `connection` is
+        as for `apply_async`: it is then its transaction.
 
         Raises:
             ArgumentError, PayloadTooLarge, PayloadError: the arguments of a call do not fit.
@@ -69,7 +70,7 @@ class Flow(ABC, Generic[H]):
         """
         batch: dict[str, NewJob] = {}
         planned = self.plan(NOTHING, batch)
-        stored = await self.jobs.enqueue(list(batch.values()))
+        stored = await self.jobs.enqueue(list(batch.values()), connection)
         return planned.held(dict(zip(batch, stored, strict=True)), None)
 
     delay = blocking(adelay)

@@ -8,11 +8,12 @@ from contextvars import ContextVar
 from datetime import datetime
 from typing import Protocol, cast
 
-from offload.codec import RESULT_LIMIT, encode_plain, encode_untyped, to_json
+from offload.codec import RESULT_LIMIT, Signature, encode_plain, encode_untyped, to_json
 from offload.core.errors import CancelRequested, JobTimeout, LeaseLost, NoCurrentJob, PayloadError
 from offload.core.instants import moment
 from offload.core.job import Job
 from offload.core.records import LogLine, Report, storable
+from offload.transactions.markers import Once
 
 LEVELS = ("debug", "info", "warning", "error", "critical")
 MESSAGE_LIMIT = 4_000
@@ -48,10 +49,11 @@ class JobContext:
     highest one it has seen can refuse a run that was taken over.
     """
 
-    def __init__(self, job: Job, reporter: Reporter) -> None:
-        """Describe `job` as it was claimed."""
+    def __init__(self, job: Job, reporter: Reporter, signature: Signature) -> None:
+        """Describe `job` as it was claimed; `signature` is that of its task."""
         self.job = job
         self._reporter = reporter
+        self._signature = signature
         self._began: float | None = None
         self._lines = itertools.count(1)
         self._stop: Exception | None = None
@@ -162,6 +164,19 @@ class JobContext:
             StoreUnavailable: more waits than can be stored.
         """
         self._report(parts=(encode_untyped(value, "what was published", RESULT_LIMIT),))
+
+    def transaction(self, connection: object, step: str = "") -> Once:
+        """Return a block whose effects on a database happen once, however often the job runs.
+
+        `with current_job.transaction(connection) as first:` or, for a connection that is
+        asynchronous, `async with`. `first` is true if no run of the job has done the block; its
+        `result` is kept for the others. The end of the block commits. A job with several such
+        blocks gives each a `step` of its own.
+
+        Raises:
+            ConfigurationError: the connection is of no library that is known here.
+        """
+        return Once(connection, self.job.id, self.job.lease, step, self._signature)
 
     def _report(
         self,

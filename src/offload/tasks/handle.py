@@ -6,7 +6,14 @@ from contextlib import aclosing
 from typing import Any, Generic, TypeVar, cast
 
 from offload.core.alike import Alike
-from offload.core.errors import JobCancelled, JobDead, JobError, JobFailed, JobPurged
+from offload.core.errors import (
+    JobCancelled,
+    JobDead,
+    JobError,
+    JobFailed,
+    JobNotFound,
+    JobPurged,
+)
 from offload.core.job import Job
 from offload.core.records import AttemptError, Family, JobLog, Metric, Repeat
 from offload.core.states import State
@@ -99,7 +106,7 @@ class JobHandle(Generic[R]):
 
     @property
     def version(self) -> int:
-        """Rises with each change of the job."""
+        """Rises with each change of the job; 0 while a transaction has only promised it."""
         return self.job.version
 
     @property
@@ -177,7 +184,8 @@ class JobHandle(Generic[R]):
             JobCancelled: it was cancelled, or expired.
             JobPurged: it is gone.
         """
-        self.updated(await self._jobs.wait(self.id, timeout))
+        is_promised = self.version == 0
+        self.updated(await self._jobs.wait(self.id, timeout, is_promised=is_promised))
         if self.job.state is State.COMPLETE:
             return cast("R", self._jobs.decode_result(self.job))
         reason = self.job.error or ""
@@ -279,6 +287,13 @@ class JobHandle(Generic[R]):
         Raises:
             JobPurged: it is not there any more.
         """
+        if job is None and self.version == 0:
+            raise JobNotFound(
+                self.id,
+                "",
+                f"job {self.id} is not in the queue: its transaction has not committed or was "
+                "rolled back, another job holds its key, or nobody relays its outbox",
+            )
         if job is None:
             raise JobPurged(self.id, "", f"job {self.id} is not there any more: it was purged")
         self._job = job

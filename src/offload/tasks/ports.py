@@ -29,11 +29,15 @@ class Jobs(Protocol):
     async def call(self, operation: Callable[[Store], Awaitable[T]]) -> T:
         """Do something with the open store."""
 
-    async def enqueue(self, jobs: Sequence[NewJob]) -> Sequence[Job]:
-        """Store the jobs; see the store port."""
+    async def enqueue(self, jobs: Sequence[NewJob], connection: object = None) -> Sequence[Job]:
+        """Store the jobs; see the store port. With a connection, in its transaction."""
 
-    async def wait(self, job_id: str, timeout: float | None) -> Job | None:
+    async def wait(
+        self, job_id: str, timeout: float | None, *, is_promised: bool = False
+    ) -> Job | None:
         """Return the job once it is final, None if it is not there.
+
+        One that `is_promised` may first be on its way for a while.
 
         Raises:
             TimeoutError: it was still not final after `timeout` seconds.

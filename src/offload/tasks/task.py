@@ -95,6 +95,8 @@ class Task(Generic[P, Call, R]):
         self,
         args: Sequence[Any] = (),
         kwargs: Mapping[str, Any] | None = None,
+        *,
+        connection: object = None,
         **options: Unpack[CallOptions],
     ) -> JobHandle[R]:
         """Enqueue a call with options of its own, which come before the task's and the queue's.
@@ -102,6 +104,8 @@ class Task(Generic[P, Call, R]):
         Args:
             args: positional arguments.
             kwargs: named arguments.
+            connection: of a database of yours: the job is enqueued if and when the transaction
+                that it is in commits, and never if it is rolled back; see `Queue.outbox`.
             options: delay, eta, priority, queue, unique_key, unique, depends_on,
                 on_parent_failure, expires, timeout, max_retries, retry_backoff,
                 max_retry_delay, retry_delays, result_ttl, metadata, tags, job_id.
@@ -113,20 +117,27 @@ class Task(Generic[P, Call, R]):
             DependencyError: it cannot wait for that job.
             StoreError: the store could not take it; the job is not there.
         """
-        return (await self._enqueue([self.new_job(args, kwargs or {}, **options)]))[0]
+        jobs = [self.new_job(args, kwargs or {}, **options)]
+        return (await self._enqueue(jobs, connection))[0]
 
     apply_async = blocking(aapply_async)
 
     async def amap(
-        self, calls: Iterable[Sequence[Any]], **options: Unpack[BatchOptions]
+        self,
+        calls: Iterable[Sequence[Any]],
+        *,
+        connection: object = None,
+        **options: Unpack[BatchOptions],
     ) -> list[JobHandle[R]]:
         """Enqueue a job for each tuple of arguments, all in one transaction; as `aapply_async`."""
-        return await self._enqueue(self.new_jobs(calls, **options))
+        return await self._enqueue(self.new_jobs(calls, **options), connection)
 
     map = blocking(amap)
 
-    async def _enqueue(self, jobs: Sequence[NewJob]) -> list[JobHandle[R]]:
-        return handles(await self.jobs.enqueue(jobs), self.jobs)
+    async def _enqueue(
+        self, jobs: Sequence[NewJob], connection: object = None
+    ) -> list[JobHandle[R]]:
+        return handles(await self.jobs.enqueue(jobs, connection), self.jobs)
 
     # --- requests, of which nothing is stored yet ----------------------------------------
 

@@ -92,7 +92,7 @@ class Run:
     def _made_context(self) -> JobContext:
         with _DECIDING:
             if self._context is None:
-                self._context = JobContext(self.job, self)
+                self._context = JobContext(self.job, self, self.signature)
             return self._context
 
     @property

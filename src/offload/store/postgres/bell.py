@@ -9,7 +9,7 @@ import logging
 import os
 import random
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import psycopg
 
@@ -31,6 +31,11 @@ CHANNELS = {code: channel for channel, code in CODES.items()}
 SPACING, BURST = 0.01, 10
 """Seconds between two rings of one process, but for so many at once after a silence: what comes in
 between is told together."""
+
+
+def notice(schema: str, channels: Iterable[Channel], sender: str = "-") -> tuple[str, str]:
+    """Return what NOTIFY takes, a name and a text, so that everybody but the sender hears it."""
+    return f"offload_{schema}", f"{sender} {''.join(CODES[channel] for channel in channels)}"
 
 
 class Bell:
@@ -107,9 +112,9 @@ class Bell:
             self._read(notify.extra.decode())
 
     async def _tell(self, connection: Connection) -> None:
-        codes = "".join(CODES[channel] for channel in self._news)
-        self._news = set()
-        await connection.execute(b"SELECT pg_notify(%s, %s)", [self._name, f"{self._me} {codes}"])
+        news, self._news = self._news, set()
+        said = notice(self._address.schema, news, self._me)
+        await connection.execute(b"SELECT pg_notify(%s, %s)", said)
 
     def _read(self, payload: str) -> None:
         sender, _, codes = payload.partition(" ")

@@ -25,6 +25,7 @@ from offload.store.postgres.enqueueing import (
     stream,
 )
 from offload.store.postgres.finishing import finish, of_different_jobs, report
+from offload.store.postgres.joining import JoinedDatabase, identity, joined
 from offload.store.postgres.migrating import migrate
 from offload.store.postgres.reading import Reading
 from offload.store.postgres.rows import Row, can_be_there
@@ -66,6 +67,7 @@ class PostgresStore(Reading):
         first = self._line(limit=connection.LONG_LIMIT, tuned=False)
         try:
             await first.run(lambda session: migrate(session, self.address))
+            self._identity = await first.run(identity)
         finally:
             await first.close()
         # What waits for a lock or has much to do must not hold up a claim, an end or a beat.
@@ -260,6 +262,12 @@ class PostgresStore(Reading):
         if self._is_open:
             self._bell.listen()
         await self._signals.wait(channel, cursor, limit)
+
+    # --- callers' transactions -----------------------------------------------------------
+
+    async def join(self, connection: object) -> JoinedDatabase | None:
+        """Reach the jobs through a connection of the caller's, if that is to their database."""
+        return await joined(connection, self.address, self._clock, self._identity)
 
     # --- connections ---------------------------------------------------------------------
 

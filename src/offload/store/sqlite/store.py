@@ -7,6 +7,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, TypeVar
 
+import apsw
+
 from offload.core.alike import Alike
 from offload.core.errors import ConfigurationError, OffloadError
 from offload.core.job import Job, NewJob
@@ -20,6 +22,7 @@ from offload.store.sqlite.bell import Bell
 from offload.store.sqlite.claiming import claim
 from offload.store.sqlite.enqueueing import enqueue_alike, prepared, prepared_alike, refusable
 from offload.store.sqlite.finishing import finish, report
+from offload.store.sqlite.joining import JoinedFile, is_of
 from offload.store.sqlite.readers import Readers
 from offload.store.sqlite.reading import Reading
 from offload.store.sqlite.rows import Row, claimed
@@ -248,6 +251,23 @@ class SQLiteStore(Reading):
     async def wait(self, channel: Channel, cursor: int, limit: float) -> None:
         """Wait for news of this process or, through the bell, of another."""
         await self._signals.wait(channel, cursor, limit)
+
+    # --- callers' transactions -----------------------------------------------------------
+
+    async def join(self, connection: object) -> JoinedFile | None:
+        """Reach the file through a connection of the caller's, if that has it open."""
+        if not isinstance(connection, apsw.Connection) or not is_of(connection, self.path):
+            return None
+        clock, path = self._clock, self._ticket_path
+        return JoinedFile(connection, self.path, path, clock, self._ring_after_commit)
+
+    def _ring_after_commit(self) -> None:
+        """Wake whoever waits for jobs, when the transaction that now commits is over.
+
+        The writer gets the lock only then. Until it does, no news can be missed.
+        """
+        if self._writer is not None:
+            self._writer.post(lambda tx: tx.channels.add(Channel.READY))
 
     # --- threads -------------------------------------------------------------------------
 

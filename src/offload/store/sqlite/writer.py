@@ -178,6 +178,11 @@ class Writer:
         self._put(operation, future, may_be_lost=may_be_lost)
         return await future
 
+    def post(self, operation: Operation) -> None:
+        """Carry out an operation of which nobody hears; a closed store does not."""
+        with contextlib.suppress(StoreUnavailable):
+            self._put(operation, Pending())
+
     def _put(self, operation: Operation, waiting: Waiting, *, may_be_lost: bool = False) -> None:
         with self._closing:
             if self._closed:

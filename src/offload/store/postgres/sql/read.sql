@@ -135,3 +135,8 @@ SELECT id, host, pid, queues, concurrency, started_at, {ticks} - ticks,
     boot = {boot} AND {ticks} - ticks <= lease
 FROM {schema}.workers
 ORDER BY started_at, id
+
+-- name: identity
+-- A copy of the whole server has the same, but then, nobody has both.
+SELECT system_identifier, (SELECT oid FROM pg_database WHERE datname = current_database())
+FROM pg_control_system()

@@ -41,3 +41,7 @@ WHERE id = ?
 
 -- name: known
 SELECT id FROM jobs WHERE id IN (SELECT value FROM json_each(:ids))
+
+-- name: take_lock
+-- Writes nothing, but needs the lock for writing; SELECTs first would be of an older state.
+UPDATE lanes SET name = name WHERE name = ''

@@ -1,0 +1,1 @@
+"""The program's own databases: jobs enqueued in its transactions, effects that happen once."""

@@ -1,0 +1,1 @@
+"""Statements of the outbox and the markers; `{outbox}`, `{name}` and `{text}` are filled in."""
