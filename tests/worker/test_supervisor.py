@@ -339,7 +339,8 @@ async def test_a_suspect_whose_member_is_still_starting_is_given_back(
         await reached(app.queue, job.id, "pending")
         process.terminate()
         assert await ends(process) == 0
-        assert not stage.inhabitants()
+        # A member that is only just starting hears of it when it has started.
+        await gone(stage.inhabitants())
     stored = (await job.arefresh()).job
     assert str(stored.state) == "pending"
     assert stored.attempt == len(await app.queue.ajob_errors(job.id)) == 1
