@@ -3,8 +3,8 @@
 What is often done otherwise, and why not here:
 
 - A broker, a result store and a worker beside the application, only to transcode a video. Here the
-  queue is a file, and the worker is in this process, or in others: `offload worker --app
-  examples.videos:queue`, with `WORKER=0` for this one.
+  queue is a file, until `QUEUE_URL` says otherwise, and the worker is in this process or in others:
+  `offload worker --app examples.videos:queue`, with `WORKER=0` for this one.
 - Any id has a status: Celery says PENDING of tasks that never were. Here they are 404.
 - Two clicks transcode twice. Here a video has one unfinished job (`unique_key`).
 - Any id can be named by a client, and its result read. Here ids cannot be guessed; a real service
@@ -21,7 +21,8 @@ from pydantic import BaseModel, Field
 from offload import Queue, current_job
 from offload.fastapi import lifespan
 
-queue = Queue(db_path="videos.db", result_ttl=7 * 24 * 3600)
+# A file, or `postgresql://…`, or `redis://…`: nothing else in here changes.
+queue = Queue(os.environ.get("QUEUE_URL", "videos.db"), result_ttl=7 * 24 * 3600)
 app = FastAPI(
     title="Videos", lifespan=lifespan(queue, worker=os.environ.get("WORKER", "1") == "1", grace=5)
 )

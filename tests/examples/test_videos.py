@@ -14,7 +14,12 @@ from tests.seeds.running import serving, started
 ROOT = Path(__file__).parents[2]
 
 
-def test_a_video_is_processed_and_its_status_read(example: Example) -> None:
+@pytest.mark.parametrize("store", ["file", "postgres"])
+def test_a_video_is_processed_and_its_status_read(
+    store: str, example: Example, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if store != "file":
+        monkeypatch.setenv("QUEUE_URL", request.getfixturevalue(f"{store}_url"))
     with example("videos") as site:
         answer = site.client.post("/videos/7/process")
         assert (answer.status_code, answer.json()["status"]) == (202, "queued")
