@@ -10,8 +10,8 @@ What is often done otherwise, and why not here:
 - Whatever name the client sends is looked up somewhere. Here there are the registered tasks, and
   their arguments are checked before anything is stored.
 
-`QUEUE_URL` is where the jobs live: `redis://…`, `postgresql://…` or a file. With `WORKER=0` they run
-in `offload worker --app examples.anytask:queue` only, on all machines that can reach the store.
+`QUEUE_URL` is where the jobs live: `redis://…`, `postgresql://…`, or a file. They run here, or with
+`WORKER=0` only in `offload worker --app examples.anytask:queue`, on as many machines as you like.
 """
 
 import os
