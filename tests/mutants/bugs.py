@@ -139,10 +139,10 @@ MUTANTS = [
         (
             Edit(
                 SQLITE,
-                "results = [operation(transaction) for operation, _ in batch]",
-                "results = [operation(transaction) for operation, _ in batch]\n"
+                "results = [operation(transaction) for operation, *_ in batch]",
+                "results = [operation(transaction) for operation, *_ in batch]\n"
                 "self._answer([(e[1], result, None) for e, result in zip(batch, results)])",
-                within="def _transact",
+                within="def _commit",
             ),
         ),
     ),
@@ -175,13 +175,13 @@ MUTANTS = [
             ),
             Edit(
                 SQLITE,
-                "now = self._clock.now()",
-                "now = self._clock.now()\n"
+                "answer = await self._write(lambda tx: refusable(tx, fresh, now))",
                 "held = []\n"
                 "for key in [new.unique.key for new in jobs if new.unique is not None]:\n"
                 "    held += await self._read(SQL['holder'].replace('?', ':key'), {'key': key})\n"
                 "if held:\n"
-                "    return [job for job in await self.get([held[0][0]])]",
+                "    return [job for job in await self.get([held[0][0]])]\n"
+                "answer = await self._write(lambda tx: refusable(tx, fresh, now))",
                 within="async def enqueue",
             ),
         ),

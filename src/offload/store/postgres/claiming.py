@@ -1,15 +1,15 @@
 """Which jobs a worker gets: the first of all queues and lanes that are open to it."""
 
 from collections.abc import Container, Sequence
-from dataclasses import dataclass, field
 
-from offload.core.lane import opens_at
 from offload.store.base import Channel, Claim
+from offload.store.lanes import ReadyLane
 from offload.store.postgres.arrays import numbers, texts
 from offload.store.postgres.connection import Session
 from offload.store.postgres.dependencies import settle
 from offload.store.postgres.locks import CLAIMS
-from offload.store.postgres.rows import PRIORITY, RUN_AT, Row, job_of
+from offload.store.postgres.rows import PRIORITY, RUN_AT, job_of
+from offload.store.records import Row
 
 MOST = 1000
 """Jobs that one claim promotes, and that it finds expired: others want to write too."""
@@ -19,33 +19,6 @@ ROUNDS = 3
 
 Candidate = tuple[int, int, int]
 """seq, priority and due time of a job that may be taken."""
-
-
-@dataclass(slots=True)
-class _Lane:
-    """A lane in which jobs wait, and the first of them."""
-
-    name: str
-    interval: float | None
-    started_at: int | None
-    free: int | None
-    """Places that no running job has; None if there is no such limit."""
-    queues: list[str] = field(default_factory=list)
-    line: list[Candidate] = field(default_factory=list)
-
-    def places(self, limit: int, now: int) -> int:
-        """Return how many of its jobs may start now."""
-        if opens_at(self.interval, self.started_at, now) > now:
-            return 0
-        most = limit if self.free is None else min(limit, self.free)
-        return most if self.interval is None else min(most, 1)
-
-    def opens_next(self, taken: int, now: int) -> int | None:
-        """Return when time opens the lane for the jobs that are left; None if time does not."""
-        if len(self.line) <= taken or self.free == taken:
-            return None
-        opens = opens_at(self.interval, now if taken else self.started_at, now)
-        return opens if opens > now else None
 
 
 async def claim(session: Session, worker: str, queues: Sequence[str] | None, limit: int) -> Claim:
@@ -123,13 +96,15 @@ async def _line(tx: Session, wanted: str | None, limit: int) -> list[Candidate]:
     return [(seq, priority, run_at) for seq, priority, run_at in rows]
 
 
-async def _lanes(tx: Session, wanted: str | None, limit: int, now: int) -> list[_Lane]:
+async def _lanes(
+    tx: Session, wanted: str | None, limit: int, now: int
+) -> list[ReadyLane[Candidate]]:
     """Return the lanes that have a place or may get one by time, each with its first jobs."""
-    found: dict[str, _Lane] = {}
+    found: dict[str, ReadyLane[Candidate]] = {}
     rows = await tx.fetch("ready_lanes", queues=wanted)
     for name, queue, interval, started_at, free in rows:
         if free is None or free > 0:
-            lane = found.setdefault(name, _Lane(name, interval, started_at, free))
+            lane = found.setdefault(name, ReadyLane(name, interval, started_at, free))
             lane.queues.append(queue)
     for lane in found.values():
         # One more than can start, to know whether there is something left to wait for.
@@ -147,7 +122,7 @@ async def _take(tx: Session, worker: str, asked: Sequence[int], now: int) -> lis
 
 
 async def _started(
-    tx: Session, lanes: Sequence[_Lane], taken: Container[int], now: int
+    tx: Session, lanes: Sequence[ReadyLane[Candidate]], taken: Container[int], now: int
 ) -> list[int]:
     """Record the starts in the lanes, and return when time opens them again."""
     opening = []

@@ -17,9 +17,10 @@ from offload.store.base import Channel
 from offload.store.clock import Clock
 from offload.store.postgres.arrays import Asked
 from offload.store.postgres.locks import number_of
-from offload.store.postgres.rows import Row, Values
+from offload.store.postgres.rows import Values
 from offload.store.postgres.statements import statements
 from offload.store.postgres.url import Address
+from offload.store.records import Row
 
 T = TypeVar("T")
 Each = TypeVar("Each")

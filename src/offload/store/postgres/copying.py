@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from offload.core.alike import Alike
 from offload.core.job import Job, NewJob, stored
 from offload.store.postgres.arrays import texts
-from offload.store.postgres.rows import delays_text, json_text
+from offload.store.postgres.rows import delays_text
+from offload.store.records import json_text
 
 Cell = str | float | None
 

@@ -9,7 +9,8 @@ from offload.store.base import Channel
 from offload.store.postgres.arrays import binary, numbers, texts
 from offload.store.postgres.connection import Session
 from offload.store.postgres.dependencies import settle
-from offload.store.postgres.rows import ENDS, json_text
+from offload.store.postgres.rows import ENDS
+from offload.store.records import json_text
 
 Each = TypeVar("Each", Finish, Report)
 

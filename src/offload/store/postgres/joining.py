@@ -15,9 +15,9 @@ from offload.store.postgres.bell import notice
 from offload.store.postgres.connection import Session, translated
 from offload.store.postgres.enqueueing import enqueue
 from offload.store.postgres.locks import number_of
-from offload.store.postgres.rows import Row
 from offload.store.postgres.statements import statements
 from offload.store.postgres.url import Address
+from offload.store.records import Row
 
 Identity = tuple[Any, ...]
 """What tells a database from all others: the server's own number, and the database's there."""

@@ -20,11 +20,10 @@ from offload.core.schedule import Schedule
 from offload.core.states import State
 from offload.store.base import JobFilter, Lapse, QueueRow, RecordFilter, WorkerRow
 from offload.store.postgres.arrays import texts
-from offload.store.postgres.rows import (
+from offload.store.postgres.rows import can_be_there, job_of
+from offload.store.records import (
     Row,
-    can_be_there,
     error_of,
-    job_of,
     log_of,
     metric_of,
     part_of,

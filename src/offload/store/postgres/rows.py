@@ -1,28 +1,20 @@
 """Rows to values and back."""
 
 import json
-from collections.abc import Mapping
 from dataclasses import fields
 from functools import lru_cache
 from typing import Any
 
 from offload.core.job import Job, NewJob
 from offload.core.records import (
-    AttemptError,
-    Failure,
     Finish,
-    JobLog,
-    LogLine,
-    Metric,
-    Part,
-    Repeat,
 )
 from offload.core.retry import RetryPolicy
-from offload.core.schedule import CatchUp, Overlap, Schedule
+from offload.core.schedule import Schedule
 from offload.core.states import Move, State, target
 from offload.store.postgres.arrays import Asked, texts
+from offload.store.records import Row, json_text
 
-Row = tuple[Any, ...]
 Values = dict[str, Any]
 
 NAMES = tuple(field.name for field in fields(Job))
@@ -135,47 +127,6 @@ def milliseconds(seconds: float | None) -> int | None:
 def delays_text(retry: RetryPolicy) -> str | None:
     """Return the delays of a policy as they are stored."""
     return json.dumps(retry.delays) if retry.delays else None
-
-
-def json_text(value: Mapping[str, object] | None) -> str | None:
-    """Return plain JSON as it is stored."""
-    return None if value is None else json.dumps(dict(value))
-
-
-def error_of(row: Row) -> AttemptError:
-    """Return the attempt error of a row of the statement `errors`."""
-    return AttemptError(row[0], row[1], row[2], Failure(row[3], row[4], row[5]), row[6])
-
-
-def log_of(row: Row) -> JobLog:
-    """Return the logged line of a row of the statement `logs`."""
-    line = LogLine(row[4], row[5], None if row[6] is None else json.loads(row[6]))
-    return JobLog(row[0], row[1], row[2], row[3], line, row[7])
-
-
-def metric_of(row: Row) -> Metric:
-    """Return the metric of a row of the statement `metrics`."""
-    job_id, task, attempt, move = row[1:5]
-    return Metric(row[0], job_id, task, attempt, Move(move), *row[5:])
-
-
-def part_of(row: Row) -> Part:
-    """Return the partial result of a row of the statement `parts`."""
-    return Part(*row)
-
-
-def repeat_of(row: Row) -> Repeat:
-    """Return the repeat of a row of the statement `repeats`."""
-    return Repeat(*row)
-
-
-def schedule_of(row: Row) -> Schedule:
-    """Return the schedule of a row that was selected as `SCHEDULE`."""
-    values = dict(zip((field.name for field in fields(Schedule)), row, strict=True))
-    values["options"] = None if values["options"] is None else json.loads(values["options"])
-    values["overlap"] = Overlap(values["overlap"])
-    values["catch_up"] = CatchUp(values["catch_up"])
-    return Schedule(**values)
 
 
 def schedule_row(schedule: Schedule) -> Values:

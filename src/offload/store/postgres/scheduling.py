@@ -8,7 +8,8 @@ from offload.store.base import Channel
 from offload.store.postgres.connection import Session
 from offload.store.postgres.enqueueing import enqueue
 from offload.store.postgres.locks import SCHEDULES
-from offload.store.postgres.rows import schedule_of, schedule_row
+from offload.store.postgres.rows import schedule_row
+from offload.store.records import schedule_of
 
 
 async def put_schedules(tx: Session, schedules: Sequence[Schedule]) -> None:

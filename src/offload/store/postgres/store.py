@@ -28,9 +28,10 @@ from offload.store.postgres.finishing import finish, of_different_jobs, report
 from offload.store.postgres.joining import JoinedDatabase, identity, joined
 from offload.store.postgres.migrating import migrate
 from offload.store.postgres.reading import Reading
-from offload.store.postgres.rows import Row, can_be_there
+from offload.store.postgres.rows import can_be_there
 from offload.store.postgres.url import parsed
 from offload.store.postgres.writer import Writer
+from offload.store.records import Row
 from offload.store.signals import Signals
 
 T = TypeVar("T")

@@ -2,12 +2,12 @@
 
 import json
 from collections.abc import Container, Sequence
-from dataclasses import dataclass, field
 
-from offload.core.lane import opens_at
 from offload.store.base import Channel
+from offload.store.lanes import ReadyLane
+from offload.store.records import Row
 from offload.store.sqlite.dependencies import settle
-from offload.store.sqlite.rows import NAMES, Row
+from offload.store.sqlite.rows import NAMES
 from offload.store.sqlite.statements import SQL
 from offload.store.sqlite.writer import Transaction
 
@@ -23,33 +23,6 @@ MOST = 1000
 class _All:
     def __contains__(self, queue: object) -> bool:
         return True
-
-
-@dataclass(slots=True)
-class _Lane:
-    """A lane in which jobs wait, and the first of them."""
-
-    name: str
-    interval: float | None
-    started_at: int | None
-    free: int | None
-    """Places that no running job has; None if there is no such limit."""
-    queues: list[str] = field(default_factory=list)
-    line: list[Row] = field(default_factory=list)
-
-    def places(self, limit: int, now: int) -> int:
-        """Return how many of its jobs may start now."""
-        if opens_at(self.interval, self.started_at, now) > now:
-            return 0
-        most = limit if self.free is None else min(limit, self.free)
-        return most if self.interval is None else min(most, 1)
-
-    def opens_next(self, taken: int, now: int) -> int | None:
-        """Return when time opens the lane for the jobs that are left; None if time does not."""
-        if len(self.line) <= taken or self.free == taken:
-            return None
-        opens = opens_at(self.interval, now if taken else self.started_at, now)
-        return opens if opens > now else None
 
 
 def claim(
@@ -120,12 +93,12 @@ def _promote(tx: Transaction, wanted: Container[str], now: int) -> list[int]:
     return [due for due in later if due is not None]
 
 
-def _lanes(tx: Transaction, wanted: Container[str], limit: int, now: int) -> list[_Lane]:
+def _lanes(tx: Transaction, wanted: Container[str], limit: int, now: int) -> list[ReadyLane[Row]]:
     """Return the lanes that have a place or may get one by time, each with its first jobs."""
-    found: dict[str, _Lane] = {}
+    found: dict[str, ReadyLane[Row]] = {}
     for name, queue, interval, started_at, free in tx.execute(SQL["ready_lanes"]):
         if queue in wanted and (free is None or free > 0):
-            lane = found.setdefault(name, _Lane(name, interval, started_at, free))
+            lane = found.setdefault(name, ReadyLane(name, interval, started_at, free))
             lane.queues.append(queue)
     for lane in found.values():
         # One more than can start, to know whether there is something left to wait for.
@@ -136,7 +109,9 @@ def _lanes(tx: Transaction, wanted: Container[str], limit: int, now: int) -> lis
     return list(found.values())
 
 
-def _started(tx: Transaction, lanes: Sequence[_Lane], taken: Container[int], now: int) -> list[int]:
+def _started(
+    tx: Transaction, lanes: Sequence[ReadyLane[Row]], taken: Container[int], now: int
+) -> list[int]:
     """Record the starts in the lanes, and return when time opens them again."""
     opening = []
     for lane in lanes:

@@ -12,8 +12,9 @@ from offload.core.lane import Lane
 from offload.core.states import State
 from offload.core.unique import OnConflict, UniqueKey
 from offload.store.base import Channel
+from offload.store.records import Row
 from offload.store.sqlite.dependencies import cancel_pending
-from offload.store.sqlite.rows import Row, job_of, new_row
+from offload.store.sqlite.rows import job_of, new_row
 from offload.store.sqlite.statements import ALIKE, SQL
 from offload.store.sqlite.writer import Transaction
 

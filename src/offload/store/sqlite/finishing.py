@@ -7,8 +7,8 @@ from typing import NamedTuple
 from offload.core.records import Finish, Report
 from offload.core.states import FINAL, Move, State, target
 from offload.store.base import Channel
+from offload.store.records import json_text
 from offload.store.sqlite.dependencies import settle, waited_for
-from offload.store.sqlite.rows import text
 from offload.store.sqlite.statements import SQL
 from offload.store.sqlite.writer import Transaction
 
@@ -121,7 +121,7 @@ def _report_one(tx: Transaction, news: Report, now: int) -> bool:
     if not rows:
         return False
     [(seq, attempt)] = rows
-    logs = [(seq, attempt, log.level, log.message, text(log.extra), now) for log in news.logs]
+    logs = [(seq, attempt, log.level, log.message, json_text(log.extra), now) for log in news.logs]
     parts = [(seq, attempt, value, now) for value in news.parts]
     tx.each(SQL["insert_log"], logs)
     tx.each(SQL["insert_part"], parts)

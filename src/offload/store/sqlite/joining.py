@@ -12,9 +12,9 @@ import apsw
 from offload.core.errors import OffloadError
 from offload.core.job import Job, NewJob
 from offload.store.clock import Clock
+from offload.store.records import Row
 from offload.store.sqlite.connection import immediate, translated
 from offload.store.sqlite.enqueueing import prepared, refusable
-from offload.store.sqlite.rows import Row
 from offload.store.sqlite.statements import SQL
 from offload.store.sqlite.ticket import Ticket
 from offload.store.sqlite.writer import Bindings, Transaction

@@ -20,16 +20,16 @@ from offload.core.schedule import Schedule
 from offload.core.states import State
 from offload.store.base import JobFilter, Lapse, QueueRow, RecordFilter, WorkerRow
 from offload.store.clock import Clock
-from offload.store.sqlite.rows import (
+from offload.store.records import (
     Row,
     error_of,
-    job_of,
     log_of,
     metric_of,
     part_of,
     repeat_of,
     schedule_of,
 )
+from offload.store.sqlite.rows import job_of
 from offload.store.sqlite.statements import SQL
 
 

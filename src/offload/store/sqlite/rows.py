@@ -1,20 +1,17 @@
 """Rows to values and back."""
 
 import json
-from collections.abc import Mapping
 from dataclasses import fields
 from functools import lru_cache
 from typing import Any
 
 from offload.core.errors import StoreCorrupted
 from offload.core.job import Job, NewJob
-from offload.core.records import AttemptError, Failure, JobLog, LogLine, Metric, Part, Repeat
 from offload.core.retry import RetryPolicy
-from offload.core.schedule import CatchUp, Overlap, Schedule
-from offload.core.states import Move, State
+from offload.core.schedule import Schedule
+from offload.core.states import State
 from offload.core.unique import UniqueKey
-
-Row = tuple[Any, ...]
+from offload.store.records import Row, json_text
 
 NAMES = tuple(field.name for field in fields(Job))
 COLUMNS = (
@@ -109,7 +106,7 @@ def new_row(new: NewJob, job: Job) -> Row:
         *(NO_KEY if new.unique is None else _key(new.unique, job.created_at)),
         new.on_parent_failure.value,
         new.inputs.value,
-        text(job.metadata),
+        json_text(job.metadata),
         json.dumps(job.tags) if job.tags else None,
         job.origin,
         job.schedule,
@@ -123,51 +120,8 @@ def _key(unique: UniqueKey, now: int) -> Row:
     return unique.key, unique.key, unique.scope.value, until
 
 
-def text(value: Mapping[str, object] | None) -> str | None:
-    """Return plain JSON as it is stored."""
-    return None if value is None else json.dumps(dict(value))
-
-
-def error_of(row: Row) -> AttemptError:
-    """Return the attempt error of a row of the statement `errors`."""
-    return AttemptError(row[0], row[1], row[2], Failure(row[3], row[4], row[5]), row[6])
-
-
-def log_of(row: Row) -> JobLog:
-    """Return the logged line of a row of the statement `logs`."""
-    line = LogLine(row[4], row[5], None if row[6] is None else json.loads(row[6]))
-    return JobLog(row[0], row[1], row[2], row[3], line, row[7])
-
-
-def metric_of(row: Row) -> Metric:
-    """Return the metric of a row of the statement `metrics`."""
-    job_id, task, attempt, move = row[1:5]
-    return Metric(row[0], job_id, task, attempt, Move(move), *row[5:])
-
-
-def part_of(row: Row) -> Part:
-    """Return the partial result of a row of the statement `parts`."""
-    return Part(*row)
-
-
-def repeat_of(row: Row) -> Repeat:
-    """Return the repeat of a row of the statement `repeats`."""
-    return Repeat(*row)
-
-
-def schedule_of(row: Row) -> Schedule:
-    """Return the schedule of a row that was selected as `SCHEDULE`."""
-    values = dict(zip((field.name for field in fields(Schedule)), row, strict=True))
-    values["options"] = None if values["options"] is None else json.loads(values["options"])
-    values["overlap"] = Overlap(values["overlap"])
-    values["catch_up"] = CatchUp(values["catch_up"])
-    values["paused"] = bool(values["paused"])
-    values["edited"] = bool(values["edited"])
-    return Schedule(**values)
-
-
 def schedule_row(schedule: Schedule) -> Row:
     """Return the bindings of a schedule, in the order of `SCHEDULE`."""
     values = {name: getattr(schedule, name) for name in SCHEDULE.split(", ")}
-    values["options"] = text(schedule.options)
+    values["options"] = json_text(schedule.options)
     return tuple(values.values())

@@ -6,8 +6,9 @@ from typing import Any
 from offload.core.job import Job
 from offload.core.schedule import Edit, Fire, Schedule, admitted, edited, fired, redefined
 from offload.store.base import Channel
+from offload.store.records import schedule_of
 from offload.store.sqlite.enqueueing import enqueue, prepared
-from offload.store.sqlite.rows import schedule_of, schedule_row
+from offload.store.sqlite.rows import schedule_row
 from offload.store.sqlite.statements import SQL
 from offload.store.sqlite.writer import Transaction
 

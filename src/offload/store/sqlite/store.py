@@ -16,6 +16,7 @@ from offload.core.records import Finish, Held, Report
 from offload.core.schedule import Edit, Fire, Schedule
 from offload.store.base import FORGET_WORKERS, Beat, Capabilities, Channel, Claim, Pruned
 from offload.store.clock import Clock, SystemClock
+from offload.store.records import Row
 from offload.store.signals import Signals
 from offload.store.sqlite import connection, operating, scheduling
 from offload.store.sqlite.bell import Bell
@@ -25,7 +26,7 @@ from offload.store.sqlite.finishing import finish, report
 from offload.store.sqlite.joining import JoinedFile, is_of
 from offload.store.sqlite.readers import Readers
 from offload.store.sqlite.reading import Reading
-from offload.store.sqlite.rows import Row, claimed
+from offload.store.sqlite.rows import claimed
 from offload.store.sqlite.statements import SQL
 from offload.store.sqlite.ticket import Ticket
 from offload.store.sqlite.writer import Transaction, Writer
