@@ -9,7 +9,6 @@ import pwd
 import secrets
 import shutil
 import signal
-import socket
 import stat
 import subprocess
 import sys
@@ -21,6 +20,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import psycopg
+
+from tests.servers.ports import free_port
 
 NAMED = "OFFLOAD_TEST_POSTGRES"
 PATIENCE = 60.0
@@ -124,13 +125,6 @@ def within_reach(found: Path, folder: Path) -> Path:
     for part in package.parent.glob(f"{package.name}*"):  # the package, and its libraries
         shutil.copytree(part, folder / part.name)
     return folder / found.relative_to(package.parent)
-
-
-def free_port() -> int:
-    """Return a port of the loopback interface that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextlib.contextmanager

@@ -20,6 +20,8 @@ from pathlib import Path
 
 import hiredis
 
+from tests.servers.ports import free_port
+
 NAMED = "OFFLOAD_TEST_REDIS"
 PATIENCE = 30.0
 PROGRAMS = ("valkey-server", "redis-server")
@@ -100,13 +102,6 @@ def program() -> str:
         )
     [found_in_package] = (Path(spec.origin).parent / "_binaries").glob("*/valkey-server")
     return str(found_in_package)
-
-
-def free_port() -> int:
-    """Return a port of the loopback interface that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextlib.contextmanager

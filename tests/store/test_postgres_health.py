@@ -6,7 +6,7 @@ import pytest
 from offload.store.health import Finding, Level
 from offload.store.open import examine
 from offload.store.postgres import PostgresStore, health
-from tests.servers.postgres import free_port
+from tests.servers.ports import free_port
 
 
 async def opened(url: str) -> PostgresStore:
