@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Protocol, runtime_checkable
 
 from offload.core.job import Job, NewJob
+from offload.core.parcel import Parcel
 from offload.core.records import (
     AttemptError,
     DeadLetter,
@@ -382,3 +383,40 @@ class Joining(Protocol):
 
         Called with the open store, where the connection belongs: on its caller's thread and loop.
         """
+
+
+@runtime_checkable
+class Moving(Protocol):
+    """What a store may offer beyond the port: to give its jobs away, and to take them over.
+
+    Each of its calls can be repeated, so that whoever moves jobs may be killed at any moment.
+    """
+
+    async def pack(self, after: int, limit: int) -> list[Parcel]:
+        """Return jobs in the order in which they came, from behind the place `after` (0: all).
+
+        All that is kept of each comes with it. Running jobs are left out.
+        """
+
+    async def unpack(self, parcels: Sequence[Parcel]) -> list[bool]:
+        """Store jobs as they are, all or none, durably; say which of them were not there.
+
+        A job whose id is stored already stays as it is, and so does what is kept of it. A key
+        that another job holds stays with that one. A lane that has limits keeps them. A job that
+        was blocked waits for those of its parents that are here, before it in the batch too; what
+        they have come to meanwhile counts as for `Store.enqueue`. It is nobody's child of parents
+        that are not here.
+        """
+
+    async def forget(self, versions: Mapping[str, int]) -> list[bool]:
+        """Remove jobs with all that is kept of them, one after the other; say which were.
+
+        A job goes only in the version that is named, while it is not running, and after all that
+        depend on it.
+        """
+
+    async def put_letters(self, letters: Sequence[DeadLetter]) -> None:
+        """Store dead letters durably; one whose id is stored already stays as it is."""
+
+    async def drop_letters(self, ids: Sequence[str]) -> None:
+        """Remove these dead letters, and nothing else."""

@@ -72,8 +72,7 @@ def _gives_way(holder: Job, unique: UniqueKey) -> bool:
 
 def _insert(db: Tables, asked: NewJob) -> None:
     job = dependencies.begun(db, stored(asked, db.clock.now()), asked)
-    db.jobs[job.id] = job
-    db.line_up(job)
+    db.arrive(job)
     if asked.depends_on:
         db.waiters[job.id] = asked
     if asked.unique is not None:

@@ -24,7 +24,7 @@ def prune(
 ) -> Pruned:
     """Remove what has outlived its age, at most `limit` jobs, letters and records."""
     jobs = _outlived(db, jobs_older_than)[:limit]
-    lost = _remove(db, {job.id for job in jobs})
+    lost = remove(db, {job.id for job in jobs})
     letters = _aged(db, db.letters.values(), lambda row: row.failed_at, dead_older_than)[:limit]
     for letter in letters:
         del db.letters[letter.id]
@@ -49,7 +49,7 @@ def _is_old(job: Job, older_than: float | None, now: int) -> bool:
     return job.finished_at is not None and age is not None and now - job.finished_at > age * 1000
 
 
-def _remove(db: Tables, ids: set[str]) -> int:
+def remove(db: Tables, ids: set[str]) -> int:
     """Remove jobs with all that is kept of them; return how many records that were."""
     before = len(_records(db))
     for job_id in ids:

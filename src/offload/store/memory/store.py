@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from itertools import islice
 
 from offload.core.job import Job, NewJob
+from offload.core.parcel import Parcel
 from offload.core.records import (
     AttemptError,
     DeadLetter,
@@ -41,6 +42,7 @@ from offload.store.memory import (
     enqueueing,
     housekeeping,
     liveness,
+    moving,
     reading,
     schedules,
 )
@@ -170,6 +172,29 @@ class MemoryStore:
         released = liveness.release(self._db, name, owner)
         self._db.signals.notify(Channel.LOCKS)
         return released
+
+    # --- moving --------------------------------------------------------------------------
+
+    async def pack(self, after: int, limit: int) -> list[Parcel]:
+        """Copy jobs."""
+        return moving.pack(self._db, after, limit)
+
+    async def unpack(self, parcels: Sequence[Parcel]) -> list[bool]:
+        """Take jobs over."""
+        return [moving.unpack(self._db, parcel) for parcel in parcels]
+
+    async def forget(self, versions: Mapping[str, int]) -> list[bool]:
+        """Remove jobs."""
+        return [moving.forget(self._db, job_id, version) for job_id, version in versions.items()]
+
+    async def put_letters(self, letters: Sequence[DeadLetter]) -> None:
+        """Take letters over."""
+        moving.put_letters(self._db, letters)
+
+    async def drop_letters(self, ids: Sequence[str]) -> None:
+        """Remove letters."""
+        for letter_id in ids:
+            self._db.letters.pop(letter_id, None)
 
     # --- reads ---------------------------------------------------------------------------
 

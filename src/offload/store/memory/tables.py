@@ -44,6 +44,8 @@ class Tables:
     clock: Clock
     signals: Signals = field(default_factory=Signals)
     jobs: dict[str, Job] = field(default_factory=dict)
+    places: dict[str, int] = field(default_factory=dict)
+    """Where each job stands among all that ever came."""
     due: set[str] = field(default_factory=set)
     """Pending jobs that were found due, and stay so if the clock is set back."""
     waiters: dict[str, NewJob] = field(default_factory=dict)
@@ -72,6 +74,12 @@ class Tables:
         self.line_up(changed)
         self.signals.notify(Channel.CHANGED)
         return changed
+
+    def arrive(self, job: Job) -> None:
+        """Store a job that was not there."""
+        self.jobs[job.id] = job
+        self.places[job.id] = next(self.ids)
+        self.line_up(job)
 
     def line_up(self, job: Job) -> None:
         """Note if a job only waits for somebody who claims it."""

@@ -107,9 +107,9 @@ def _put_lanes(tx: Transaction, fresh: Sequence[Fresh]) -> None:
             asked.setdefault(job.id, new.lane)
     if not asked:
         return
-    known = _known(tx, list(asked))
+    there = known(tx, list(asked))
     for job_id, lane in asked.items():
-        if job_id not in known:
+        if job_id not in there:
             _put_lane(tx, lane)
 
 
@@ -120,7 +120,7 @@ def _put_lane(tx: Transaction, lane: Lane) -> None:
 def _one(tx: Transaction, fresh: Fresh, answers: Mapping[str, str], now: int) -> str:
     """Store one job, if nothing stands against it; return the id of the job to answer with."""
     new, job, row = fresh
-    if _known(tx, [new.id]):
+    if known(tx, [new.id]):
         return new.id
     # A parent that was itself answered with another job stands for that one.
     parents = tuple(answers.get(parent, parent) for parent in new.depends_on)
@@ -130,7 +130,7 @@ def _one(tx: Transaction, fresh: Fresh, answers: Mapping[str, str], now: int) ->
         if holder is not None:
             return holder
     if parents:
-        _insert_dependent(tx, replace(new, depends_on=parents), job)
+        insert_dependent(tx, replace(new, depends_on=parents), job)
     else:
         tx.execute(SQL["insert_job"], row)
     if new.lane is not None:
@@ -139,12 +139,12 @@ def _one(tx: Transaction, fresh: Fresh, answers: Mapping[str, str], now: int) ->
     return new.id
 
 
-def _known(tx: Transaction, ids: Sequence[str]) -> set[str]:
+def known(tx: Transaction, ids: Sequence[str]) -> set[str]:
     return {row[0] for row in tx.execute(SQL["known"], {"ids": json.dumps(ids)})}
 
 
 def _require(tx: Transaction, job_id: str, parents: Sequence[str]) -> None:
-    unknown = set(parents) - _known(tx, parents) if parents else ()
+    unknown = set(parents) - known(tx, parents) if parents else ()
     for parent in parents:
         if parent in unknown:
             raise DependencyError(
@@ -168,7 +168,7 @@ def _holder(tx: Transaction, unique: UniqueKey, now: int) -> str | None:
     return str(holder)
 
 
-def _insert_dependent(tx: Transaction, new: NewJob, job: Job) -> None:
+def insert_dependent(tx: Transaction, new: NewJob, job: Job) -> None:
     """Insert a job as its parents let it begin: blocked, ready, or cancelled."""
     parents = _read(tx, new.depends_on)
     blockers = len({parent.id for parent in parents if not parent.is_final})

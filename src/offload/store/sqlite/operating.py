@@ -48,7 +48,7 @@ def prune(
     """Remove finished jobs, dead letters and records older than their ages in seconds."""
     jobs, dead, records = (None if age is None else now - round(age * 1000) for age in ages)
     gone = _old_jobs(tx, jobs, limit, now)
-    removed = _with_all_they_have(tx, gone)
+    removed = remove(tx, gone)
     if gone:
         tx.channels.add(Channel.CHANGED)
     letters = tx.changed(SQL["prune_dead_letters"], {"before": dead, "limit": limit})
@@ -67,7 +67,7 @@ def _old_jobs(tx: Transaction, before: int | None, limit: int, now: int) -> list
     return found
 
 
-def _with_all_they_have(tx: Transaction, gone: list[tuple[int, str]]) -> int:
+def remove(tx: Transaction, gone: list[tuple[int, str]]) -> int:
     """Delete jobs and what is kept of them; return how many errors, logs and metrics those were."""
     seqs = [(seq,) for seq, _ in gone]
     records = sum(tx.insert(SQL[f"prune_{kind}_of"], seqs) for kind in RECORDS)

@@ -79,6 +79,18 @@ def _values(row: Row) -> list[Any]:
     return values
 
 
+def job_row(job: Job) -> dict[str, Any]:
+    """Return a job's values by the names of `COLUMNS`."""
+    retry = job.retry
+    values = {name: getattr(job, name) for name in NAMES if name != "retry"}
+    values["metadata"] = json_text(job.metadata)
+    values["tags"] = json.dumps(job.tags) if job.tags else None
+    values["max_retries"], values["backoff"] = retry.max_retries, retry.backoff
+    values["max_retry_delay"] = retry.max_delay
+    values["retry_delays"] = json.dumps(retry.delays) if retry.delays else None
+    return values
+
+
 NO_KEY = (None, None, None, None)
 
 

@@ -1,7 +1,7 @@
 """The driver's SQL, by name."""
 
 from offload.store.sql import load
-from offload.store.sqlite.rows import JOB, SCHEDULE
+from offload.store.sqlite.rows import COLUMNS, JOB, SCHEDULE
 
 FREE = """(held_key IS NULL OR key_until <= :now) AND NOT EXISTS (
         SELECT 1 FROM job_dependencies JOIN jobs AS child ON child.seq = job_dependencies.job
@@ -32,5 +32,11 @@ def _alike() -> str:
 
 
 SQL = load(
-    "offload.store.sqlite.sql", job=JOB, schedule=SCHEDULE, free=FREE, new=NEW, alike=_alike()
+    "offload.store.sqlite.sql",
+    job=JOB,
+    schedule=SCHEDULE,
+    free=FREE,
+    new=NEW,
+    alike=_alike(),
+    holes=", ".join(f":{name}" for name in COLUMNS),
 )

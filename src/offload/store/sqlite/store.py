@@ -12,13 +12,14 @@ import apsw
 from offload.core.alike import Alike
 from offload.core.errors import ConfigurationError, OffloadError
 from offload.core.job import Job, NewJob
-from offload.core.records import Finish, Held, Report
+from offload.core.parcel import Parcel
+from offload.core.records import DeadLetter, Finish, Held, Report
 from offload.core.schedule import Edit, Fire, Schedule
 from offload.store.base import FORGET_WORKERS, Beat, Capabilities, Channel, Claim, Pruned
 from offload.store.clock import Clock, SystemClock
 from offload.store.records import Row
 from offload.store.signals import Signals
-from offload.store.sqlite import connection, operating, scheduling
+from offload.store.sqlite import connection, moving, operating, scheduling
 from offload.store.sqlite.bell import Bell
 from offload.store.sqlite.claiming import claim
 from offload.store.sqlite.enqueueing import enqueue_alike, prepared, prepared_alike, refusable
@@ -242,6 +243,30 @@ class SQLiteStore(Reading):
     def _lock(self, name: str, owner: str) -> dict[str, Any]:
         boot, ticks = self._clock.boot(), self._clock.ticks()
         return {"name": name, "owner": owner, "boot": boot, "ticks": ticks}
+
+    # --- moving --------------------------------------------------------------------------
+
+    async def pack(self, after: int, limit: int) -> list[Parcel]:
+        """Read jobs and what is kept of them."""
+        # In one transaction, so that what is read of a job belongs together.
+        return await self._write(lambda tx: moving.pack(tx, after, limit))
+
+    async def unpack(self, parcels: Sequence[Parcel]) -> list[bool]:
+        """Insert the jobs in one transaction."""
+        now = self._clock.now()
+        return await self._write(lambda tx: [moving.unpack(tx, each, now) for each in parcels])
+
+    async def forget(self, versions: Mapping[str, int]) -> list[bool]:
+        """Delete the jobs in one transaction."""
+        return await self._write(lambda tx: moving.forget(tx, versions))
+
+    async def put_letters(self, letters: Sequence[DeadLetter]) -> None:
+        """Insert the letters in one transaction."""
+        await self._write(lambda tx: moving.put_letters(tx, letters))
+
+    async def drop_letters(self, ids: Sequence[str]) -> None:
+        """Delete the letters in one transaction."""
+        await self._write(lambda tx: tx.each(SQL["drop_letter"], [(each,) for each in ids]))
 
     # --- waking --------------------------------------------------------------------------
 

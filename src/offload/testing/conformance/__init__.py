@@ -29,6 +29,7 @@ from offload.testing.conformance.housekeeping import Housekeeping
 from offload.testing.conformance.lanes import Intervals, Pausing, Places
 from offload.testing.conformance.liveness import Liveness
 from offload.testing.conformance.locks import Locking
+from offload.testing.conformance.moving import Families, Letters, Packing, Rights
 from offload.testing.conformance.reading import Reading, Versions
 from offload.testing.conformance.repeating import Replaying, RetryingDead
 from offload.testing.conformance.reporting import Logs, Metrics, Parts, Reporting
@@ -67,5 +68,9 @@ class Conformance(
     Reading,
     Versions,
     Waking,
+    Packing,
+    Families,
+    Rights,
+    Letters,
 ):
     """All that the port promises."""
