@@ -34,7 +34,7 @@ def threads() -> list[str]:
 def test_nothing_is_opened_until_it_is_needed(tmp_path: Path) -> None:
     before = threads()
     folder = tmp_path / "folder" / "below"
-    queue = Queue(db_path=str(folder / "jobs.db"))
+    queue = Queue(db_path=folder / "jobs.db")
 
     @queue.task
     def work(x: int) -> int:
@@ -52,7 +52,7 @@ def test_nothing_is_opened_until_it_is_needed(tmp_path: Path) -> None:
 
 
 def test_a_queue_that_was_never_used_is_closed_without_ado(tmp_path: Path) -> None:
-    Queue(db_path=str(tmp_path / "jobs.db")).close()
+    Queue(db_path=tmp_path / "jobs.db").close()
 
 
 def test_the_default_file_is_below_the_current_folder(

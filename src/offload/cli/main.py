@@ -6,7 +6,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from offload.cli import dead, doctor, info, jobs, queues, schedules, work
+from offload.cli import dead, doctor, info, jobs, move, queues, schedules, work
 from offload.core.errors import OffloadError
 
 app = typer.Typer(
@@ -24,6 +24,7 @@ app.add_typer(dead.app, name="dead")
 app.add_typer(schedules.app, name="schedules")
 app.add_typer(queues.app, name="queues")
 app.command()(dead.purge)
+app.command()(move.move)
 app.command()(doctor.doctor)
 
 

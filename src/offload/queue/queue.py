@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from os import PathLike, fspath
 from typing import Any, ParamSpec, TypeVar, Unpack, overload
 
 from offload.client.client import Client
@@ -60,7 +61,7 @@ class Queue(
         self,
         url: str | None = None,
         *,
-        db_path: str | None = None,
+        db_path: str | PathLike[str] | None = None,
         workers: int = 4,
         result_ttl: float | None = None,
         synchronous: str = "FULL",
@@ -89,7 +90,7 @@ class Queue(
                 raise ConfigurationError(f"{option}={value!r}: must be 1 byte or more")
         if result_ttl is not None:
             check("result_ttl", result_ttl)  # obeyed by the janitor: no job repeats it
-        place = url or db_path or DEFAULT_PATH
+        place = url or fspath(db_path or DEFAULT_PATH)
         self.url = without_password(place)
         self.workers = workers
         self.result_ttl = result_ttl

@@ -5,9 +5,10 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
+from offload.core.job import Job, NewJob
 from offload.core.records import AttemptError, Failure, JobLog, LogLine, Metric, Part, Repeat
 from offload.core.schedule import CatchUp, Overlap, Schedule
-from offload.core.states import Move
+from offload.core.states import Move, State
 
 Row = tuple[Any, ...]
 
@@ -53,3 +54,34 @@ def schedule_of(row: Row) -> Schedule:
     values["paused"] = bool(values["paused"])
     values["edited"] = bool(values["edited"])
     return Schedule(**values)
+
+
+def job_values(job: Job) -> dict[str, Any]:
+    """Return what a job is by the names of its columns; its tags are still a tuple."""
+    values = {each.name: getattr(job, each.name) for each in fields(Job) if each.name != "retry"}
+    retry = job.retry
+    values["state"] = job.state.value
+    values["metadata"] = json_text(job.metadata)
+    values["max_retries"], values["backoff"] = retry.max_retries, retry.backoff
+    values["max_retry_delay"] = retry.max_delay
+    values["retry_delays"] = json.dumps(retry.delays) if retry.delays else None
+    return values
+
+
+KEPT = ("phase", "held_key", "key_scope", "key_until", "on_parent_failure", "inputs")
+"""The columns of a job beside what it is to see."""
+
+
+def kept_values(job: Job, asked: NewJob, now: int) -> dict[str, Any]:
+    """Return the values of `KEPT`."""
+    phase = "blocked" if job.blockers else "ready" if job.run_at <= now else "later"
+    key = asked.unique
+    window = None if key is None or key.window is None else round(key.window * 1000)
+    return {
+        "phase": phase if job.state is State.PENDING else None,
+        "held_key": None if key is None else key.key,
+        "key_scope": None if key is None else key.scope.value,
+        "key_until": None if window is None else job.created_at + window,
+        "on_parent_failure": asked.on_parent_failure.value,
+        "inputs": asked.inputs.value,
+    }

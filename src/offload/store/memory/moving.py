@@ -6,7 +6,7 @@ from itertools import islice
 
 from offload.core.job import Job, NewJob
 from offload.core.lane import Lane
-from offload.core.parcel import Parcel
+from offload.core.parcel import Parcel, arriving
 from offload.core.records import DeadLetter
 from offload.core.states import State
 from offload.store.base import Channel
@@ -44,12 +44,9 @@ def unpack(db: Tables, parcel: Parcel) -> bool:
     """Put a job where it was not, with all that came with it."""
     if parcel.job.id in db.jobs:
         return False
-    asked = parcel.asked
-    parents = tuple(parent for parent in asked.depends_on if parent in db.jobs)
-    asked = replace(asked, depends_on=parents)
-    job = parcel.job
-    if job.blockers:
-        job = dependencies.begun(db, job, asked)
+    parents = tuple(parent for parent in parcel.asked.depends_on if parent in db.jobs)
+    asked = replace(parcel.asked, depends_on=parents)
+    job = arriving(parcel, [db.jobs[parent] for parent in parents])
     db.arrive(job)
     if parents:
         db.waiters[job.id] = asked

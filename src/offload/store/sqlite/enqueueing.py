@@ -96,8 +96,13 @@ def _bulk(tx: Transaction, fresh: Sequence[Fresh]) -> list[Job]:
 
 
 def _read(tx: Transaction, ids: Sequence[str]) -> list[Job]:
-    there = {row[0]: job_of(row) for row in tx.execute(SQL["get"], {"ids": json.dumps(ids)})}
+    there = {job.id: job for job in found(tx, ids)}
     return [there[job_id] for job_id in ids]
+
+
+def found(tx: Transaction, ids: Sequence[str]) -> list[Job]:
+    """Return those of these jobs that are stored."""
+    return [job_of(row) for row in tx.execute(SQL["get"], {"ids": json.dumps(ids)})]
 
 
 def _put_lanes(tx: Transaction, fresh: Sequence[Fresh]) -> None:
@@ -130,7 +135,7 @@ def _one(tx: Transaction, fresh: Fresh, answers: Mapping[str, str], now: int) ->
         if holder is not None:
             return holder
     if parents:
-        insert_dependent(tx, replace(new, depends_on=parents), job)
+        _insert_dependent(tx, replace(new, depends_on=parents), job)
     else:
         tx.execute(SQL["insert_job"], row)
     if new.lane is not None:
@@ -140,6 +145,7 @@ def _one(tx: Transaction, fresh: Fresh, answers: Mapping[str, str], now: int) ->
 
 
 def known(tx: Transaction, ids: Sequence[str]) -> set[str]:
+    """Return those of the ids that are stored."""
     return {row[0] for row in tx.execute(SQL["known"], {"ids": json.dumps(ids)})}
 
 
@@ -168,7 +174,7 @@ def _holder(tx: Transaction, unique: UniqueKey, now: int) -> str | None:
     return str(holder)
 
 
-def insert_dependent(tx: Transaction, new: NewJob, job: Job) -> None:
+def _insert_dependent(tx: Transaction, new: NewJob, job: Job) -> None:
     """Insert a job as its parents let it begin: blocked, ready, or cancelled."""
     parents = _read(tx, new.depends_on)
     blockers = len({parent.id for parent in parents if not parent.is_final})

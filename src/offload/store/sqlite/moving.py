@@ -8,14 +8,23 @@ from typing import Any
 
 from offload.core.job import Inputs, Job, NewJob, OnParentFailure
 from offload.core.lane import Lane
-from offload.core.parcel import Parcel
+from offload.core.parcel import Parcel, arriving
 from offload.core.records import DeadLetter
 from offload.core.unique import Scope, UniqueKey
 from offload.store.base import Channel
-from offload.store.records import Row, error_of, json_text, log_of, metric_of, part_of, repeat_of
-from offload.store.sqlite.enqueueing import insert_dependent, known
+from offload.store.records import (
+    Row,
+    error_of,
+    json_text,
+    kept_values,
+    log_of,
+    metric_of,
+    part_of,
+    repeat_of,
+)
+from offload.store.sqlite.enqueueing import found, known
 from offload.store.sqlite.operating import remove
-from offload.store.sqlite.rows import COLUMNS, job_of, job_row, new_row
+from offload.store.sqlite.rows import COLUMNS, job_of, job_row
 from offload.store.sqlite.statements import SQL
 from offload.store.sqlite.writer import Transaction
 
@@ -44,7 +53,7 @@ def _by_job(tx: Transaction, name: str, seqs: dict[str, Any]) -> defaultdict[int
 
 
 def _parcel(job: Job, row: Row, parents: Sequence[str], kept: Sequence[list[Row]]) -> Parcel:
-    place, key, scope, until, on_failure, inputs, interval, most, started = row[len(COLUMNS) :]
+    place, _, key, scope, until, on_failure, inputs, interval, most, started = row[len(COLUMNS) :]
     window = None if until is None else (until - job.created_at) / 1000
     asked = NewJob(
         job.id,
@@ -70,43 +79,33 @@ def _parcel(job: Job, row: Row, parents: Sequence[str], kept: Sequence[list[Row]
 
 
 def unpack(tx: Transaction, parcel: Parcel, now: int) -> bool:
-    """Insert a job as if it came in, then set it to what it was; True if it was not there."""
-    job = parcel.job
-    if known(tx, [job.id]):
+    """Insert a job as it was, with what came with it; False if it is there."""
+    if known(tx, [parcel.job.id]):
         return False
-    asked = _allowed(tx, parcel, now)
-    if job.blockers:
-        insert_dependent(tx, asked, job)
-    else:
-        tx.execute(SQL["insert_job"], new_row(asked, job))
-        places = [(place, job.id, parent) for place, parent in enumerate(asked.depends_on)]
-        tx.each(SQL["insert_dependency"], places)
-        tx.execute(SQL["restore"], job_row(job))
+    there = {job.id: job for job in found(tx, parcel.asked.depends_on)}
+    parents = [there[each] for each in parcel.asked.depends_on if each in there]
+    job, asked = arriving(parcel, parents), _allowed(tx, parcel.asked, now)
+    [(seq,)] = tx.execute(SQL["unpack_job"], job_row(job) | kept_values(job, asked, now))
+    places = [(place, job.id, parent.id) for place, parent in enumerate(parents)]
+    tx.each(SQL["insert_dependency"], places)
     if asked.lane is not None and asked.lane.limited:
-        tx.execute(SQL["restore_lane"], (*astuple(asked.lane), parcel.lane_started_at))
-    _unpack_records(tx, parcel)
+        tx.execute(SQL["unpack_lane"], (*astuple(asked.lane), parcel.lane_started_at))
+    _unpack_records(tx, seq, parcel)
     tx.channels |= {Channel.READY, Channel.CHANGED}
     return True
 
 
-def _allowed(tx: Transaction, parcel: Parcel, now: int) -> NewJob:
-    """Return what the job may still ask for here: a free key, and parents that are here."""
-    asked = parcel.asked
-    there = known(tx, asked.depends_on) if asked.depends_on else frozenset()
-    parents = tuple(parent for parent in asked.depends_on if parent in there)
-    unique = asked.unique
-    if unique is not None:
-        tx.execute(SQL["drop_key"], (unique.key, now))
-        if tx.execute(SQL["holder"], (unique.key,)):
-            unique = None
-    return replace(asked, depends_on=parents, unique=unique)
+def _allowed(tx: Transaction, asked: NewJob, now: int) -> NewJob:
+    """Return what the job may ask for here: its key stays with whoever holds it."""
+    if asked.unique is None:
+        return asked
+    tx.execute(SQL["drop_key"], (asked.unique.key, now))
+    is_held = tx.execute(SQL["holder"], (asked.unique.key,))
+    return replace(asked, unique=None) if is_held else asked
 
 
-def _unpack_records(tx: Transaction, parcel: Parcel) -> None:
-    [(seq,)] = tx.execute(SQL["seq_of"], (parcel.job.id,))
-    errors = [
-        (seq, row.attempt, *astuple(row.failure), row.failed_at) for row in parcel.errors
-    ]
+def _unpack_records(tx: Transaction, seq: int, parcel: Parcel) -> None:
+    errors = [(seq, row.attempt, *astuple(row.failure), row.failed_at) for row in parcel.errors]
     tx.each(SQL["insert_error"], errors)
     logs = [
         (seq, row.attempt, line.level, line.message, json_text(line.extra), row.logged_at)
@@ -122,7 +121,7 @@ def _unpack_records(tx: Transaction, parcel: Parcel) -> None:
     ]
     tx.each(SQL["insert_metric"], metrics)
     repeats = [(row.origin, row.job_id, row.repeated_at) for row in parcel.repeats]
-    tx.each(SQL["restore_repeat"], repeats)
+    tx.each(SQL["unpack_repeat"], repeats)
 
 
 def forget(tx: Transaction, versions: Mapping[str, int]) -> list[bool]:

@@ -11,7 +11,7 @@ from offload.core.retry import RetryPolicy
 from offload.core.schedule import Schedule
 from offload.core.states import State
 from offload.core.unique import UniqueKey
-from offload.store.records import Row, json_text
+from offload.store.records import Row, job_values, json_text
 
 NAMES = tuple(field.name for field in fields(Job))
 COLUMNS = (
@@ -81,14 +81,7 @@ def _values(row: Row) -> list[Any]:
 
 def job_row(job: Job) -> dict[str, Any]:
     """Return a job's values by the names of `COLUMNS`."""
-    retry = job.retry
-    values = {name: getattr(job, name) for name in NAMES if name != "retry"}
-    values["metadata"] = json_text(job.metadata)
-    values["tags"] = json.dumps(job.tags) if job.tags else None
-    values["max_retries"], values["backoff"] = retry.max_retries, retry.backoff
-    values["max_retry_delay"] = retry.max_delay
-    values["retry_delays"] = json.dumps(retry.delays) if retry.delays else None
-    return values
+    return {**job_values(job), "tags": json.dumps(job.tags) if job.tags else None}
 
 
 NO_KEY = (None, None, None, None)

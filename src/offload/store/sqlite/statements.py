@@ -1,5 +1,6 @@
 """The driver's SQL, by name."""
 
+from offload.store.records import KEPT
 from offload.store.sql import load
 from offload.store.sqlite.rows import COLUMNS, JOB, SCHEDULE
 
@@ -39,4 +40,6 @@ SQL = load(
     new=NEW,
     alike=_alike(),
     holes=", ".join(f":{name}" for name in COLUMNS),
+    kept=", ".join(KEPT),
+    kept_holes=", ".join(f":{name}" for name in KEPT),
 )

@@ -1,6 +1,7 @@
 """Jobs leave one store and are the same in the next."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -19,7 +20,6 @@ from offload.testing.conformance.steps import (
     end,
     ended,
     everything,
-    new,
     put,
     read,
     run,
@@ -52,8 +52,9 @@ class Packing:
     @pytest.mark.parametrize("move", ENDS)
     async def test_a_job_that_has_ended_arrives_as_it_was(self, store: Store, move: Move) -> None:
         """With its errors, logs, parts, metrics and repeats; only their ids are the store's own."""
-        options = {"queue": "q", "payload": b"[[1],{}]", "metadata": {"n": 1}, "tags": ("t",)}
-        job = await run(store, "a", retry=RetryPolicy(5, 2.0, 60.0, (1.0,)), **options)
+        asked = {"queue": "q", "retry": RetryPolicy(5, 2.0, 60.0, (1.0,)), "tags": ("t",)}
+        options: dict[str, Any] = {**asked, "payload": b"[[1],{}]", "metadata": {"n": 1}}
+        job = await run(store, "a", **options)
         said = Report(job.id, job.lease, 50, "half", b"{}", (LogLine("info", "hi", {"x": 1}),))
         assert await store.report([replace(said, parts=(b"1", b"2"))]) == [True]
         assert await end(store, job, move, ran=1.5, memory=7)
@@ -106,7 +107,8 @@ class Packing:
 
     async def test_what_has_changed_stays(self, store: Store) -> None:
         """Who forgets it has not seen it as it is."""
-        [parcel] = [await put(store, "a")] and await moving(store).pack(0, 5)
+        await put(store, "a")
+        [parcel] = await moving(store).pack(0, 5)
         await store.cancel("a")
         assert await moving(store).forget({"a": parcel.job.version, "no": 1}) == [False, False]
         assert (await read(store, "a")).state is State.CANCELLED
@@ -152,7 +154,11 @@ class Families:
         for job in await take(store, 5):
             assert await end(store, job, Move.COMPLETE, result=b"7")
         [child] = await take(store, 5)
-        fed = {Inputs.NONE: b"[[0],{}]", Inputs.FIRST: b"[[7,0],{}]", Inputs.LIST: b"[[[7,7],0],{}]"}
+        fed = {
+            Inputs.NONE: b"[[0],{}]",
+            Inputs.FIRST: b"[[7,0],{}]",
+            Inputs.LIST: b"[[[7,7],0],{}]",
+        }
         assert child.payload == fed[inputs]
 
     async def test_what_came_of_a_parent_meanwhile_counts(self, store: Store) -> None:

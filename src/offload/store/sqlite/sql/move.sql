@@ -1,6 +1,5 @@
 -- name: packed
-SELECT {job}, seq, held_key, key_scope, key_until, on_parent_failure, inputs,
-    lane_interval, lane_most, lane_started
+SELECT {job}, seq, {kept}, lane_interval, lane_most, lane_started
 FROM jobs LEFT JOIN (
     SELECT name, interval AS lane_interval, max_running AS lane_most, started_at AS lane_started
     FROM lanes
@@ -32,20 +31,14 @@ WHERE job IN (SELECT value FROM json_each(:seqs)) ORDER BY id
 SELECT jobs.seq, repeats.origin, job_id, repeated_at FROM jobs JOIN repeats ON repeats.origin = jobs.id
 WHERE jobs.seq IN (SELECT value FROM json_each(:seqs)) ORDER BY repeats.id
 
--- name: restore
--- What a job was already, over what it is when it comes in.
-UPDATE jobs
-SET state = :state, phase = iif(:state = 'pending', phase, NULL), attempt = :attempt,
-    lease = :lease, crashes = :crashes, version = :version, cancel_requested = :cancel_requested,
-    started_at = :started_at, finished_at = :finished_at, unique_key = :unique_key,
-    progress = :progress, message = :message, error = :error, data = :data, result = :result
-WHERE id = :id
+-- name: unpack_job
+INSERT INTO jobs ({job}, {kept}) VALUES ({holes}, {kept_holes}) RETURNING seq
 
--- name: restore_lane
+-- name: unpack_lane
 INSERT INTO lanes (name, interval, max_running, started_at) VALUES (?, ?, ?, ?)
 ON CONFLICT DO NOTHING
 
--- name: restore_repeat
+-- name: unpack_repeat
 INSERT INTO repeats (origin, job_id, repeated_at) VALUES (?, ?, ?)
 
 -- name: forgettable
@@ -58,6 +51,3 @@ INSERT INTO dead_letters ({job}) VALUES ({holes}) ON CONFLICT (id) DO NOTHING
 
 -- name: drop_letter
 DELETE FROM dead_letters WHERE id = ?
-
--- name: seq_of
-SELECT seq FROM jobs WHERE id = ?
