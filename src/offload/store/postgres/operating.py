@@ -1,6 +1,6 @@
 """What operators do: cancel, retry, replay, pause; and how old things go."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from offload.core.job import Job, repeated
 from offload.store.base import FORGET_WORKERS, Channel, Pruned
@@ -9,6 +9,7 @@ from offload.store.postgres.connection import Session
 from offload.store.postgres.dependencies import cancel_pending
 from offload.store.postgres.enqueueing import enqueue
 from offload.store.postgres.rows import can_be_there, job_of
+from offload.store.records import Row
 
 RECORDS = ("errors", "logs", "metrics")
 Ages = tuple[float | None, float | None, float | None]
@@ -41,7 +42,9 @@ async def repeat(tx: Session, source: str, new_ids: Mapping[str, str]) -> dict[s
 
 
 async def set_paused(session: Session, queue: str, *, paused: bool) -> bool:
-    """Keep a row for each queue that is paused."""
+    """Keep a row for each queue that is paused; once that is so, no claim takes its jobs."""
+    if paused:
+        await session.fetch("await_claims")
     changed = await session.fetch("pause" if paused else "resume", name=queue)
     if changed and not paused:
         session.channels.add(Channel.READY)
@@ -68,7 +71,12 @@ async def _prune_jobs(tx: Session, before: int | None, limit: int) -> tuple[int,
     if not old:
         return 0, 0
     gone = await tx.fetch("prune_jobs", seqs=numbers([seq for (seq,) in old]))
+    tx.channels.add(Channel.CHANGED)
+    return len(gone), await remove_beside(tx, gone)
+
+
+async def remove_beside(tx: Session, gone: Sequence[Row]) -> int:
+    """Delete what was kept of jobs, each a seq and an id; return how many records that were."""
     seqs, ids = numbers([seq for seq, _ in gone]), texts([job_id for _, job_id in gone])
     ((records,),) = await tx.fetch("prune_beside", seqs=seqs, ids=ids)
-    tx.channels.add(Channel.CHANGED)
-    return len(gone), records
+    return int(records)

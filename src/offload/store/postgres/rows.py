@@ -13,17 +13,16 @@ from offload.core.retry import RetryPolicy
 from offload.core.schedule import Schedule
 from offload.core.states import Move, State, target
 from offload.store.postgres.arrays import Asked, texts
-from offload.store.records import Row, json_text
+from offload.store.records import Row, job_values, json_text
 
 Values = dict[str, Any]
 
 NAMES = tuple(field.name for field in fields(Job))
-JOB = ", ".join(
-    (
-        *("max_retries" if name == "retry" else name for name in NAMES),
-        *("backoff", "max_retry_delay", "retry_delays"),
-    )
+COLUMNS = (
+    *("max_retries" if name == "retry" else name for name in NAMES),
+    *("backoff", "max_retry_delay", "retry_delays"),
 )
+JOB = ", ".join(COLUMNS)
 SCHEDULE = ", ".join(field.name for field in fields(Schedule))
 
 WIDTH = len(NAMES)
@@ -52,6 +51,11 @@ def job_of(row: Row) -> Job:
     if values[_METADATA] is not None:
         values[_METADATA] = json.loads(values[_METADATA])
     return Job(*values)
+
+
+def job_row(job: Job) -> Values:
+    """Return a job's values by the names of `COLUMNS`."""
+    return {**job_values(job), "tags": texts(job.tags) if job.tags else None}
 
 
 def _due_after(end: Finish) -> int | None:

@@ -3,7 +3,8 @@
 import re
 from functools import lru_cache
 
-from offload.store.postgres.rows import ENDS, JOB, JOBS, SCHEDULE
+from offload.store.postgres.rows import COLUMNS as JOB_COLUMNS, ENDS, JOB, JOBS, SCHEDULE
+from offload.store.records import KEPT
 from offload.store.sql import load
 
 COMMENT = re.compile(r"^ *--.*\n", re.MULTILINE)
@@ -85,5 +86,8 @@ def _loaded(schema: str, asked_jobs: str, asked_ends: str) -> dict[str, str]:
         now=NOW,
         ticks=TICKS,
         boot=BOOT,
+        kept=", ".join(KEPT),
+        kept_holes=", ".join(f"%({name})s" for name in KEPT),
+        holes=", ".join(f"%({name})s" for name in JOB_COLUMNS),
         schema=schema,
     )

@@ -8,11 +8,13 @@ from typing import Any, TypeVar
 from offload.core.alike import Alike
 from offload.core.errors import ConfigurationError
 from offload.core.job import Job, NewJob
-from offload.core.records import Finish, Held, Report
+from offload.core.parcel import Parcel
+from offload.core.records import DeadLetter, Finish, Held, Report
 from offload.core.schedule import Edit, Fire, Schedule
 from offload.store.base import Beat, Capabilities, Channel, Claim, Pruned
 from offload.store.clock import Clock
-from offload.store.postgres import connection, operating, scheduling
+from offload.store.postgres import connection, moving, operating, scheduling
+from offload.store.postgres.arrays import texts
 from offload.store.postgres.bell import Bell
 from offload.store.postgres.claiming import claim
 from offload.store.postgres.connection import Line, Session
@@ -184,9 +186,9 @@ class PostgresStore(Reading):
 
     async def set_paused(self, queue: str, *, paused: bool) -> bool:
         """Add or remove the queue's row."""
-        return await self._run(
+        return await self._transact(
             self._calls,
-            lambda session: operating.set_paused(session, queue, paused=paused),
+            lambda tx: operating.set_paused(tx, queue, paused=paused),
             repeatable=False,
         )
 
@@ -251,6 +253,29 @@ class PostgresStore(Reading):
             return bool(released)
 
         return await self._run(self._beats, operation, repeatable=False)
+
+    # --- moving --------------------------------------------------------------------------
+
+    async def pack(self, after: int, limit: int) -> list[Parcel]:
+        """Read jobs and what is kept of them."""
+        return await self._transact(self._upkeep, lambda tx: moving.pack(tx, after, limit))
+
+    async def unpack(self, parcels: Sequence[Parcel]) -> list[bool]:
+        """Insert the jobs in one transaction."""
+        return await self._transact(self._upkeep, lambda tx: moving.unpack(tx, parcels))
+
+    async def forget(self, versions: Mapping[str, int]) -> list[bool]:
+        """Delete the jobs in one transaction."""
+        return await self._transact(self._upkeep, lambda tx: moving.forget(tx, versions))
+
+    async def put_letters(self, letters: Sequence[DeadLetter]) -> None:
+        """Insert the letters in one transaction."""
+        await self._transact(self._upkeep, lambda tx: moving.put_letters(tx, letters))
+
+    async def drop_letters(self, ids: Sequence[str]) -> None:
+        """Delete the letters in one statement."""
+        there = texts(filter(can_be_there, ids))
+        await self._run(self._upkeep, lambda session: session.fetch("drop_letters", ids=there))
 
     # --- waking --------------------------------------------------------------------------
 

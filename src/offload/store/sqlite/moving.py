@@ -1,27 +1,15 @@
 """Jobs that leave for another store, or come from one."""
 
 import json
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple, replace
-from typing import Any
 
-from offload.core.job import Inputs, Job, NewJob, OnParentFailure
-from offload.core.lane import Lane
+from offload.core.job import NewJob
 from offload.core.parcel import Parcel, arriving
 from offload.core.records import DeadLetter
-from offload.core.unique import Scope, UniqueKey
 from offload.store.base import Channel
-from offload.store.records import (
-    Row,
-    error_of,
-    json_text,
-    kept_values,
-    log_of,
-    metric_of,
-    part_of,
-    repeat_of,
-)
+from offload.store.parcels import KINDS, by_job, parcel_of
+from offload.store.records import json_text, kept_values
 from offload.store.sqlite.enqueueing import found, known
 from offload.store.sqlite.operating import remove
 from offload.store.sqlite.rows import COLUMNS, job_of, job_row
@@ -32,50 +20,9 @@ from offload.store.sqlite.writer import Transaction
 def pack(tx: Transaction, after: int, limit: int) -> list[Parcel]:
     """Read a page of jobs, and what is kept of them, a statement for each kind."""
     rows = tx.execute(SQL["packed"], {"after": after, "limit": limit})
-    jobs = {row[len(COLUMNS)]: job_of(row) for row in rows}
-    seqs = {"seqs": json.dumps(list(jobs))}
-    parents = _by_job(tx, "packed_parents", seqs)
-    kept = [_by_job(tx, f"packed_{kind}", seqs) for kind in _KINDS]
-    return [
-        _parcel(job, row, [parent for (parent,) in parents[seq]], [rows[seq] for rows in kept])
-        for (seq, job), row in zip(jobs.items(), rows, strict=True)
-    ]
-
-
-_KINDS = ("errors", "logs", "parts", "metrics", "repeats")
-
-
-def _by_job(tx: Transaction, name: str, seqs: dict[str, Any]) -> defaultdict[int, list[Row]]:
-    found: defaultdict[int, list[Row]] = defaultdict(list)
-    for seq, *row in tx.execute(SQL[name], seqs):
-        found[seq].append(tuple(row))
-    return found
-
-
-def _parcel(job: Job, row: Row, parents: Sequence[str], kept: Sequence[list[Row]]) -> Parcel:
-    place, _, key, scope, until, on_failure, inputs, interval, most, started = row[len(COLUMNS) :]
-    window = None if until is None else (until - job.created_at) / 1000
-    asked = NewJob(
-        job.id,
-        job.task,
-        unique=None if key is None else UniqueKey(key, Scope(scope), window=window),
-        depends_on=tuple(parents),
-        on_parent_failure=OnParentFailure(on_failure),
-        inputs=Inputs(inputs),
-        lane=None if job.lane is None else Lane(job.lane, interval, most),
-    )
-    errors, logs, parts, metrics, repeats = kept
-    return Parcel(
-        place,
-        job,
-        asked,
-        started,
-        tuple(error_of((row[0], job.id, *row[1:])) for row in errors),
-        tuple(log_of((row[0], job.id, job.task, *row[1:])) for row in logs),
-        tuple(part_of((row[0], job.id, *row[1:])) for row in parts),
-        tuple(metric_of((row[0], job.id, job.task, *row[1:])) for row in metrics),
-        tuple(map(repeat_of, repeats)),
-    )
+    seqs = {"seqs": json.dumps([row[len(COLUMNS)] for row in rows])}
+    kept = [by_job(tx.execute(SQL[f"packed_{kind}"], seqs)) for kind in KINDS]
+    return [parcel_of(job_of(row), row[len(COLUMNS) :], kept) for row in rows]
 
 
 def unpack(tx: Transaction, parcel: Parcel, now: int) -> bool:
