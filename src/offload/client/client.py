@@ -122,6 +122,14 @@ class Client:
                 return await joined.enqueue(jobs)
         return await self.outboxes.put(link, jobs)
 
+    async def promise(self, jobs: Sequence[NewJob], connection: object) -> bool:
+        """Write jobs into the outbox of the connection's database, if that has one."""
+        link = linked(connection)
+        is_there = self.outboxes.has(link)
+        if is_there:
+            await self.outboxes.put(link, jobs)
+        return is_there
+
     async def wait(
         self, job_id: str, timeout: float | None, *, is_promised: bool = False
     ) -> Job | None:

@@ -8,6 +8,7 @@ from typing import Any
 from offload.core.errors import ConfigurationError
 from offload.core.request import Mode
 from offload.inproc.call import Call
+from offload.inproc.handover import promise
 from offload.inproc.scheduler import Scheduler
 from offload.inproc.task import RequestTask
 
@@ -19,7 +20,8 @@ Drop = Callable[[RequestTask[Any], str], None]
 class Commits:
     """The tasks of one request that wait for a commit.
 
-    They live in this process: one that dies between the commit and the task loses the task.
+    They live in this process: one that dies between the commit and the task loses the task. Not
+    so those of a queue: where the database is an outbox of it, the commit brings their jobs along.
     """
 
     def __init__(self, admit: Admit, fire: Place, drop: Drop) -> None:
@@ -62,6 +64,7 @@ class _Waiting:
         self._drop = drop
         self._tasks: list[tuple[RequestTask[Any], Any]] = []
         self._heard: dict[str, Callable[..., Any]] = {
+            "before_commit": self._committing,
             "after_commit": self._committed,
             "after_soft_rollback": self._undone,
             "after_transaction_end": self._ended,
@@ -91,6 +94,13 @@ class _Waiting:
         tasks, self._tasks = self._tasks, []
         for task, _ in tasks:
             self._drop(task, reason)
+
+    def _committing(self, session: Any) -> None:
+        if session.in_nested_transaction():
+            return
+        for task, _ in self._tasks:
+            if task.leaves:
+                promise(task, session)
 
     def _committed(self, session: Any) -> None:
         # The release of a savepoint is told as a commit, too, and may still be undone.

@@ -1,6 +1,7 @@
 """Makes jobs of request tasks whose function is a queue task."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any, cast
 
 from offload.core.errors import ConfigurationError, StoreUnavailable
@@ -74,6 +75,20 @@ async def enqueue(task: RequestTask[Any]) -> RequestStatus:
             task.job = handles(stored, func.jobs)[0]
             break
     return RequestStatus.SPILLED if task.spills else RequestStatus.ENQUEUED
+
+
+def promise(task: RequestTask[Any], session: object) -> None:
+    """Have the job of a task in the database of a session that is about to commit.
+
+    It is enqueued after the commit all the same, under the same id: whoever comes second, this
+    process or a relay, changes nothing. Where that database is no outbox of the queue, nothing.
+    """
+    func = cast("QueueTask[Any, Any, Any]", task.func)
+    job = cast("NewJob", task.new_job)
+    if job.unique is not None:
+        # Nobody is there any more whom the relay could tell of a refusal.
+        job = replace(job, unique=replace(job.unique, on_conflict=OnConflict.RETURN))
+    func.jobs.run(func.jobs.promise([job], session))
 
 
 def _check(func: QueueTask[Any, Any, Any], options: RequestOptions) -> None:

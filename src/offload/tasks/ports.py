@@ -32,6 +32,12 @@ class Jobs(Protocol):
     async def enqueue(self, jobs: Sequence[NewJob], connection: object = None) -> Sequence[Job]:
         """Store the jobs; see the store port. With a connection, in its transaction."""
 
+    async def promise(self, jobs: Sequence[NewJob], connection: object) -> bool:
+        """Write jobs that will be enqueued after the connection's commit into its outbox too.
+
+        So they come in whatever becomes of this process. False if its database has no outbox.
+        """
+
     async def wait(
         self, job_id: str, timeout: float | None, *, is_promised: bool = False
     ) -> Job | None:

@@ -75,6 +75,10 @@ class Outboxes:
         now = time.time_ns() // 1_000_000
         return [replace(stored(job, now), version=0) for job in jobs]
 
+    def has(self, link: Link) -> bool:
+        """Say whether a connection is to a database that is registered."""
+        return any(outbox.source.is_of(link) for outbox in self._all)
+
     def _of(self, link: Link) -> _Outbox:
         for outbox in self._all:
             if outbox.source.is_of(link):

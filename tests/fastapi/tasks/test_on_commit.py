@@ -2,6 +2,8 @@
 
 import asyncio
 import gc
+import signal
+import sys
 import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
@@ -16,6 +18,8 @@ from sqlalchemy.pool import StaticPool
 
 from offload import ConfigurationError, Queue
 from offload.fastapi import RequestTasks, Tasks, get_tasks
+from offload.store.base import Channel
+from offload.testing.conformance.steps import until
 from tests.fastapi.tasks.driving import Drive
 
 READ = text("SELECT 1")
@@ -239,6 +243,57 @@ async def test_d3_a_queue_task_is_a_job_if_and_only_if_it_commits(
     assert task.status == ("enqueued" if commits else "dropped")
     assert len(await queue.alist_jobs()) == int(commits)
     await queue.aclose()
+
+
+async def test_d3_with_an_outbox_the_commit_brings_the_job_along(
+    app: FastAPI, drive: Drive, asession: AsyncSession, tmp_path: Path
+) -> None:
+    """Once: what the outbox has is the job that the task enqueues."""
+    queue = Queue(str(tmp_path / "jobs.db"))
+    queue.outbox(asession.bind)
+    there: list[int] = []
+
+    @queue.task
+    def work() -> None: ...
+
+    @app.get("/")
+    async def endpoint(tasks: Tasks) -> None:
+        await asession.execute(READ)
+        async with asession.begin_nested() as savepoint:
+            tasks.on_commit(asession).schedule(work)
+            await savepoint.rollback()
+        tasks.on_commit(asession).task(key="k").schedule(work)
+        await asession.commit()
+        rows = await asession.execute(text("SELECT count(*) FROM offload_outbox"))
+        there.extend(rows.scalars())
+
+    await drive.get()
+    task, dropped = get_tasks(app).all()
+    assert (dropped.status, task.status, there) == ("dropped", "enqueued", [1])
+    [job] = await queue.alist_jobs()
+    assert job.id == task.job_id
+    await queue.aclose()
+
+
+async def test_d3_a_kill_right_after_the_commit_loses_no_job(tmp_path: Path) -> None:
+    script = Path(__file__).with_name("dies_at_commit.py")
+    files = [str(tmp_path / "jobs.db"), str(tmp_path / "app.db")]
+    process = await asyncio.create_subprocess_exec(sys.executable, str(script), *files)
+    assert await process.wait() == -signal.SIGKILL
+    queue = Queue(db_path=files[0])
+    assert await queue.alist_jobs() == []
+    engine = create_engine(f"sqlite:///{files[1]}")
+    queue.outbox(engine)
+    await queue.aopen()  # a process that comes next relays what it finds
+
+    async def has_come() -> bool:
+        return bool(await queue.alist_jobs())
+
+    await until(queue.store, Channel.READY, has_come)
+    jobs = await queue.alist_jobs()
+    assert [job.task_name for job in jobs] == ["work"]
+    await queue.aclose()
+    engine.dispose()
 
 
 async def test_d3_without_a_session_it_is_refused(serve: Serve, app: FastAPI) -> None:
