@@ -20,7 +20,8 @@ CONFLICTS = {OnConflict.RETURN: 1, OnConflict.REPLACE: 2, OnConflict.REJECT: 3}
 INPUTS = {Inputs.NONE: 0, Inputs.FIRST: 1, Inputs.LIST: 2}
 
 TERMS = struct.Struct(">5B4q3d")
-FIXED = struct.Struct(">IBBBqdq")
+ENDING = struct.Struct(">IBBBqH")
+MEASURED = struct.Struct(">dq")
 LENGTH = struct.Struct(">I")
 
 
@@ -53,6 +54,38 @@ def are_plain(jobs: Sequence[NewJob]) -> bool:
     else:
         ids, several = {new.id for new in jobs}, list(jobs)
     return len(ids) == len(jobs) and not any(new.unique or new.depends_on for new in several)
+
+
+def alike(jobs: Sequence[NewJob]) -> list[bytes | str] | None:
+    """Return the arguments for plain requests that are alike; None if these are not.
+
+    Raises:
+        TypeError, ValueError: something of it is no JSON.
+        StoreRefused: a name is too long, or a number too large.
+    """
+    pattern = _pattern(jobs)
+    if pattern is None or not _is_simple(pattern):
+        return None
+    ids, payloads = (
+        (jobs.ids, jobs.payloads)
+        if isinstance(jobs, Alike)
+        else ([new.id for new in jobs], [new.payload for new in jobs])
+    )
+    pairs = zip(ids, payloads, strict=True)
+    return [terms(pattern), head(pattern), *(part for pair in pairs for part in pair)]
+
+
+def _pattern(jobs: Sequence[NewJob]) -> NewJob | None:
+    """Return what all of them are like."""
+    if isinstance(jobs, Alike):
+        return jobs.pattern
+    return jobs[0] if len(jobs) == 1 else None
+
+
+def _is_simple(new: NewJob) -> bool:
+    """Say whether a job is ready at once, and is in no list but those of all jobs."""
+    waits = new.delay > 0 or new.run_at is not None or new.depends_on
+    return not (waits or new.tags or new.lane or new.schedule or new.expires is not None)
 
 
 def terms(new: NewJob) -> bytes:
@@ -139,27 +172,30 @@ def ending(finish: Finish, holder: str) -> tuple[bytes | str, ...]:
     Raises:
         StoreRefused: a number is too large.
     """
-    failure = finish.failure
+    named_holder = holder.encode()
     try:
-        fixed = FIXED.pack(
+        terms_of_end = ENDING.pack(
             max(finish.lease, 0),  # no lease is 0, so that is nobody's
             MOVE_CODES[finish.move],
             finish.crashed,
-            failure is not None,
+            finish.failure is not None,
             round(finish.delay * 1000),
-            -1.0 if finish.ran is None else finish.ran,
-            -1 if finish.memory is None else finish.memory,
+            len(named_holder),
         )
+        memory = -1 if finish.memory is None else finish.memory
+        measured = b"" if finish.ran is None else MEASURED.pack(finish.ran, memory)
     except struct.error as error:
         raise StoreRefused(f"the end of {finish.job_id} cannot be stored: {error}") from None
-    said = (
-        b""
-        if failure is None
-        else b"".join(
-            long(part.encode()) for part in (failure.type, failure.message, failure.traceback)
-        )
-    )
-    return finish.job_id, fixed, finish.result or b"", said, finish.error or "", holder
+    result = finish.result or b""
+    return finish.job_id, terms_of_end + named_holder, measured, result, _failure(finish)
+
+
+def _failure(finish: Finish) -> bytes:
+    if finish.failure is None and finish.error is None:
+        return b""
+    failure = finish.failure
+    texts = () if failure is None else (failure.type, failure.message, failure.traceback)
+    return long(b"".join(long(text.encode()) for text in texts)) + (finish.error or "").encode()
 
 
 def news(report: Report, holder: str) -> tuple[bytes | str | int, ...]:

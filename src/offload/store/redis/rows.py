@@ -3,7 +3,7 @@
 import json
 import struct
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 from offload.core.errors import StoreCorrupted
@@ -16,10 +16,21 @@ STATES = dict(enumerate(State, 1))
 """By the numbers that rows have for them; the scripts have the same order."""
 STATE_CODES = {state: code for code, state in STATES.items()}
 
-ROW = struct.Struct(">12Bb5I8qd3qH")
 
 Reply = list[Any]
 Head = tuple[Any, ...]
+LENGTH_AT = 42
+"""Where a row has the length of its worker's name."""
+
+
+@cache
+def _format(length: int) -> struct.Struct:
+    """Return the format of the rows of workers whose names have this length."""
+    return struct.Struct(f">13Bb3I2qH{length}s3q2I4qd2q")
+
+
+def _numbers(row: bytes) -> Head:
+    return _format(row[LENGTH_AT] << 8 | row[LENGTH_AT + 1]).unpack_from(row)
 
 
 @lru_cache(maxsize=1024)
@@ -42,7 +53,8 @@ def _head(data: bytes) -> Head:
     )
 
 
-SEEN = 7
+SEEN = 4
+NO_REST = (None, None, None, None)
 
 
 def jobs_of(reply: Reply, start: int) -> list[Job | None]:
@@ -68,15 +80,14 @@ def job_of(shown: Sequence[Any]) -> Job:
     Raises:
         StoreCorrupted: it is damaged.
     """
-    job_id, row, body, error, message, data, result = shown
+    job_id, row, body, rest = shown
+    error, message, data, result = rest or NO_REST
     try:
         (
-            state, _, cancel, _, _, _, _, _, _, _, _, _, progress,
-            version, attempt, lease, crashes, blockers,
-            _, priority, run_at, created_at, started_at, finished_at, expires_at, _,
-            ttl, _, _, _, length,
-        ) = ROW.unpack_from(row)  # fmt: skip
-        worker = row[ROW.size : ROW.size + length].decode() if length else None
+            state, _, cancel, _, _, _, _, _, _, _, _, _, _, progress,
+            version, attempt, lease, started_at, finished_at, length, worker,
+            _, _, run_at, crashes, blockers, priority, created_at, expires_at, _, ttl, *_,
+        ) = _numbers(row)  # fmt: skip
         (size,) = LENGTH.unpack_from(body)
         begun = body[4 : 4 + size]
         task, queue, retry, timeout, key, lane, metadata, tags, origin, schedule, tick = (
@@ -88,7 +99,7 @@ def job_of(shown: Sequence[Any]) -> Job:
     why = None if error is None else error.decode()
     return Job(
         job_id.decode(), task, queue, STATES[state], body[4 + size :], priority, run_at,
-        created_at, retry, attempt, lease, crashes, version, worker, started_at or None,
+        created_at, retry, attempt, lease, crashes, version, worker.decode() if length else None, started_at or None,
         finished_at or None, timeout, expires_at or None, None if ttl < 0 else ttl,
         None if progress < 0 else progress, said, data, result, why, key, cancel == 1, blockers,
         lane, metadata, tags, origin, schedule, tick,
@@ -97,5 +108,5 @@ def job_of(shown: Sequence[Any]) -> Job:
 
 def number_of(row: bytes) -> int:
     """Return a job's place in the order in which all of them came."""
-    number: int = ROW.unpack_from(row)[18]
+    number: int = _numbers(row)[22]
     return number

@@ -20,7 +20,7 @@ from offload.store.redis.holders import Holders
 from offload.store.redis.link import Link
 from offload.store.redis.reading import Reading
 from offload.store.redis.records import schedule_of, schedule_row
-from offload.store.redis.requests import are_plain, ending, news, request, requests
+from offload.store.redis.requests import alike, are_plain, ending, news, request, requests
 from offload.store.redis.rows import SEEN, Reply, all_jobs_of, job_of
 from offload.store.redis.wire import Part
 from offload.store.signals import Signals
@@ -107,6 +107,11 @@ class RedisStore(Reading):
     async def enqueue(self, jobs: Sequence[NewJob]) -> Sequence[Job]:
         """Store the jobs in one script."""
         plain = are_plain(jobs)
+        shared = alike(jobs) if plain else None
+        if shared is not None:
+            reply = await self._call("insert", *shared, kept=True)
+            if reply[1] != b"":
+                return _as_asked(jobs, reply[1])
         asked = requests(jobs)
         reply = _admitted(await self._call("enqueue", "1" if plain else "0", *asked, kept=True))
         if reply[1] == b"jobs":
@@ -114,8 +119,6 @@ class RedisStore(Reading):
         now, count = reply[2:4]
         places = reply[4 : 4 + count]
         there = dict(zip(places, all_jobs_of(reply, 4 + count), strict=True))
-        if isinstance(jobs, Alike) and not there:
-            return Alike(stored(jobs.pattern, now), jobs.ids, jobs.payloads)
         return [there.get(place) or stored(new, now) for place, new in enumerate(jobs)]
 
     async def claim(self, worker: str, queues: Sequence[str] | None, limit: int) -> Claim:
@@ -303,6 +306,12 @@ class RedisStore(Reading):
     async def wait(self, channel: Channel, cursor: int, limit: float) -> None:
         """Wait for news of this process or, through the ear, of another."""
         await self._signals.wait(channel, cursor, limit)
+
+
+def _as_asked(jobs: Sequence[NewJob], now: int) -> Sequence[Job]:
+    if isinstance(jobs, Alike):
+        return Alike(stored(jobs.pattern, now), jobs.ids, jobs.payloads)
+    return [stored(new, now) for new in jobs]
 
 
 def _read(name: str, raw: bytes) -> Schedule | None:

@@ -1,2 +1,2 @@
--- with: base
+-- with: clock quick base
 return done({ '', now })

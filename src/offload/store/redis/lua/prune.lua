@@ -1,11 +1,11 @@
--- with: base rows families admission records
+-- with: clock quick base rows families terms admission records
 -- ARGV[5]: a kind: jobs, dead, records, workers. ARGV[6]: an age in seconds, or ''. ARGV[7]: how
 -- many at most. Answer: how many went, how many records that is, whether there may be more.
 although_full()
 local kind, age, left = ARGV[FIRST], tonumber(ARGV[FIRST + 1]), tonumber(ARGV[FIRST + 2])
 local before = age and now - age * 1000
 local RECORDS = { 'errors', 'logs', 'metrics' }
-local AT = { errors = LINKS + 5, logs = LINKS + 5, metrics = LINKS + 30 }
+local AT = { errors = LINKS + 5, logs = LINKS + 5, metrics = LINKS + 6 }
 -- constants: LOOKED=2000
 
 local function needed(r)
@@ -59,8 +59,7 @@ local function drop_records(r)
 end
 
 local function drop_index(r)
-  zset(crowd(r), r[ID], false)
-  zset('task:' .. r[NAMED].task, r[ID], false)
+  leave(r)
   if r[NAMED].schedule ~= '' then zset('schedule:' .. r[NAMED].schedule, r[ID], false) end
   if r[TAGGED] == 1 then
     local body = call('HGET', P .. 'body', r[ID])
@@ -71,7 +70,7 @@ local function drop_index(r)
   if r[NAMED].key ~= '' and hget('keys', r[NAMED].key) == r[ID] then hset('keys', r[NAMED].key, false) end
 end
 
-local queues = {}
+local crowds = {}
 
 local function remove(r)
   local count = drop_records(r)
@@ -83,15 +82,15 @@ local function remove(r)
   gone['parts:' .. r[ID]] = true
   gone['repeats:' .. r[ID]] = true
   rows[r[ID]] = false
-  queues[r[NAMED].queue] = true
+  crowds[r[NAMED].crowd] = true
   return count
 end
 
-local function close_empty_queues()
-  for queue in pairs(queues) do
-    local count = 0
-    for state = PENDING, CANCELLED do count = count + call('ZCARD', P .. 'jobs:' .. state .. ':' .. queue) end
-    if count == 0 then call('SREM', P .. 'queues', queue) end
+local function close_empty_crowds()
+  for crowd in pairs(crowds) do
+    local count = tonumber(call('HGET', P .. 'running', (parts_of(crowd))) or 0)
+    for state = PENDING, CANCELLED do count = count + call('ZCARD', P .. CROWD[state] .. crowd) end
+    if count == 0 then call('SREM', P .. 'crowds', crowd) end
   end
 end
 
@@ -116,7 +115,7 @@ local function prune_jobs()
   sweep('outliving', now)
   if before then sweep('ended', before) end
   flush()
-  close_empty_queues()
+  close_empty_crowds()
   if count > 0 then news.c = true end
   return count, records
 end
@@ -145,7 +144,7 @@ local function owner(what, raw)
     local _, _, _, _, _, after = parse('>I4i8I4c0I4c0I4c0', raw, LINKS + 1)
     return string.sub(raw, after)
   end
-  local _, _, _, _, _, _, _, after = parse('>I4Bi8di8i8Hc0', raw, LINKS + 1)
+  local _, _, _, _, _, _, _, _, after = parse('>I4Bi8i8i8di8Hc0', raw, LINKS + 1)
   return string.sub(raw, after)
 end
 
