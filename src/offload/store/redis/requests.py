@@ -56,38 +56,6 @@ def are_plain(jobs: Sequence[NewJob]) -> bool:
     return len(ids) == len(jobs) and not any(new.unique or new.depends_on for new in several)
 
 
-def alike(jobs: Sequence[NewJob]) -> list[bytes | str] | None:
-    """Return the arguments for plain requests that are alike; None if these are not.
-
-    Raises:
-        TypeError, ValueError: something of it is no JSON.
-        StoreRefused: a name is too long, or a number too large.
-    """
-    pattern = _pattern(jobs)
-    if pattern is None or not _is_simple(pattern):
-        return None
-    ids, payloads = (
-        (jobs.ids, jobs.payloads)
-        if isinstance(jobs, Alike)
-        else ([new.id for new in jobs], [new.payload for new in jobs])
-    )
-    pairs = zip(ids, payloads, strict=True)
-    return [terms(pattern), head(pattern), *(part for pair in pairs for part in pair)]
-
-
-def _pattern(jobs: Sequence[NewJob]) -> NewJob | None:
-    """Return what all of them are like."""
-    if isinstance(jobs, Alike):
-        return jobs.pattern
-    return jobs[0] if len(jobs) == 1 else None
-
-
-def _is_simple(new: NewJob) -> bool:
-    """Say whether a job is ready at once, and is in no list but those of all jobs."""
-    waits = new.delay > 0 or new.run_at is not None or new.depends_on
-    return not (waits or new.tags or new.lane or new.schedule or new.expires is not None)
-
-
 def terms(new: NewJob) -> bytes:
     """Return what the scripts must know of a request, but for its id, parents and tags."""
     unique, lane = new.unique or NO_KEY, new.lane or NO_LANE
@@ -107,23 +75,24 @@ def terms(new: NewJob) -> bytes:
             -1.0 if lane.interval is None else lane.interval,
             -1.0 if lane.max_running is None else lane.max_running,
         )
-        names = (
-            new.queue,
-            new.task,
-            named(None if new.lane is None else lane.name),
-            named(new.schedule),
-        )
-        return (
-            numbers
-            + b"".join(map(_short, names))
-            + long(named(None if new.unique is None else unique.key).encode())
-        )
+        lane_name = named(None if new.lane is None else lane.name)
+        key = named(None if new.unique is None else unique.key)
+        return numbers + tail(new.queue, new.task, lane_name, named(new.schedule), key)
     except struct.error as error:
         raise StoreRefused(f"job {new.id} cannot be stored: {error}") from None
 
 
 NO_KEY = UniqueKey("")
 NO_LANE = Lane("")
+
+
+def tail(queue: str, task: str, lane: str = "", schedule: str = "", key: str = "") -> bytes:
+    """Return the names of a job as they end its terms and its row.
+
+    Raises:
+        struct.error: one is too long.
+    """
+    return b"".join(map(_short, (queue, task, lane, schedule))) + long(key.encode())
 
 
 def head(new: NewJob) -> bytes:

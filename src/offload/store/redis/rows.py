@@ -24,13 +24,13 @@ LENGTH_AT = 42
 
 
 @cache
-def _format(length: int) -> struct.Struct:
+def row_format(length: int) -> struct.Struct:
     """Return the format of the rows of workers whose names have this length."""
     return struct.Struct(f">13Bb3I2qH{length}s3q2I4qd2q")
 
 
 def _numbers(row: bytes) -> Head:
-    return _format(row[LENGTH_AT] << 8 | row[LENGTH_AT + 1]).unpack_from(row)
+    return row_format(row[LENGTH_AT] << 8 | row[LENGTH_AT + 1]).unpack_from(row)
 
 
 @lru_cache(maxsize=1024)
@@ -95,11 +95,12 @@ def job_of(shown: Sequence[Any]) -> Job:
         )
     except (KeyError, TypeError, ValueError, struct.error) as damage:
         raise StoreCorrupted(f"job {job_id!r} is damaged ({damage!r})") from damage
+    holder = worker.decode() if length else None
     said = None if message is None else message.decode()
     why = None if error is None else error.decode()
     return Job(
         job_id.decode(), task, queue, STATES[state], body[4 + size :], priority, run_at,
-        created_at, retry, attempt, lease, crashes, version, worker.decode() if length else None, started_at or None,
+        created_at, retry, attempt, lease, crashes, version, holder, started_at or None,
         finished_at or None, timeout, expires_at or None, None if ttl < 0 else ttl,
         None if progress < 0 else progress, said, data, result, why, key, cancel == 1, blockers,
         lane, metadata, tags, origin, schedule, tick,

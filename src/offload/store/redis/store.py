@@ -17,10 +17,11 @@ from offload.store.redis.address import address_of
 from offload.store.redis.ear import CODES, Ear
 from offload.store.redis.health import eviction, facts
 from offload.store.redis.holders import Holders
+from offload.store.redis.inserting import insertion
 from offload.store.redis.link import Link
 from offload.store.redis.reading import Reading
 from offload.store.redis.records import schedule_of, schedule_row
-from offload.store.redis.requests import alike, are_plain, ending, news, request, requests
+from offload.store.redis.requests import are_plain, ending, news, request, requests
 from offload.store.redis.rows import SEEN, Reply, all_jobs_of, job_of
 from offload.store.redis.wire import Part
 from offload.store.signals import Signals
@@ -107,7 +108,7 @@ class RedisStore(Reading):
     async def enqueue(self, jobs: Sequence[NewJob]) -> Sequence[Job]:
         """Store the jobs in one script."""
         plain = are_plain(jobs)
-        shared = alike(jobs) if plain else None
+        shared = insertion(jobs) if plain else None
         if shared is not None:
             reply = await self._call("insert", *shared, kept=True)
             if reply[1] != b"":

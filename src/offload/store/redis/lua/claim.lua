@@ -1,4 +1,4 @@
--- with: clock quick quick_claim base rows families
+-- with: clock spread quick quick_claim base rows families
 -- ARGV[5..7]: worker, how many jobs, whether of all queues; then the names of the queues.
 --
 -- Answer: the instant at which time alone lets the next job start, or ''; the time; the jobs.

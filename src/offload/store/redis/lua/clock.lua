@@ -4,6 +4,7 @@
 -- is in one slot of a cluster, and nothing of another queue is ever named.
 -- ARGV[1..3]: the wall clock, the ticks and the boot of a test's clock, or ''.
 -- ARGV[4]: the name of this call, or '' if it may be carried out twice.
+-- constants: FIRST=5 MOST=4000
 local P = KEYS[1]
 local call, pack, parse = redis.call, struct.pack, struct.unpack
 local now, ticks, boot = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3]

@@ -1,4 +1,4 @@
--- with: clock quick base rows families terms admission
+-- with: clock spread quick base rows families terms admission
 -- Answer: the time; then all jobs as they are now, unless each is as it was asked for.
 local plain = ARGV[FIRST] == '1'
 local ids, refusal = admit_all(FIRST + 1, #ARGV)

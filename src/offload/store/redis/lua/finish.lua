@@ -1,4 +1,4 @@
--- with: clock quick endings quick_finish base rows families records
+-- with: clock spread quick endings quick_finish base rows families records
 -- Answer: 1 for each ending that was applied, else 0.
 local LEADS = { COMPLETE, PENDING, PENDING, FAILED, DEAD, CANCELLED }
 local STOPPED = 'cancelled while running'

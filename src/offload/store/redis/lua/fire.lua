@@ -1,4 +1,4 @@
--- with: clock quick base rows families terms admission
+-- with: clock spread quick base rows families terms admission
 -- For each fire: its schedule, tick and next tick, how many jobs it has, and their requests and
 -- ticks, six arguments a job.
 --

@@ -1,4 +1,4 @@
--- with: clock quick base rows
+-- with: clock spread quick base rows
 -- ARGV[5..6]: the first and the last place, newest first; or ARGV[5] '' and then ids.
 local ids
 if ARGV[FIRST] == '' then

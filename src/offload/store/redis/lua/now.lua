@@ -1,2 +1,2 @@
--- with: clock quick base
+-- with: clock spread quick base
 return done({ '', now })

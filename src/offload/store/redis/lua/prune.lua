@@ -1,4 +1,4 @@
--- with: clock quick base rows families terms admission records
+-- with: clock spread quick base rows families terms admission records
 -- ARGV[5]: a kind: jobs, dead, records, workers. ARGV[6]: an age in seconds, or ''. ARGV[7]: how
 -- many at most. Answer: how many went, how many records that is, whether there may be more.
 although_full()

@@ -5,7 +5,6 @@
 -- that follow, from which this must differ in nothing but time.
 --
 -- constants: PENDING=1 RUNNING=2 COMPLETE=3 FAILED=4 DEAD=5 CANCELLED=6 READY=1 LATER=2 BLOCKED=3
--- constants: FIRST=5 MOST=4000
 -- A row is the flags, what a claim and an end change, the worker's name after its length, the last
 -- metric, and what seldom changes; at the end, the names. The flag SPECIAL says that there is a lane,
 -- a schedule, an expiry or a time to live.
@@ -43,27 +42,6 @@ local function parts_of(line)
   local colon = string.find(line, ':', 1, true)
   local stop = colon + tonumber(sub(line, 1, colon - 1))
   return sub(line, colon + 1, stop), sub(line, stop + 1)
-end
-
--- Lua cannot spread more than some 8,000 values into one call.
-local function many(command, key, values)
-  local count = #values
-  for from = 1, count, MOST do
-    call(command, key, unpack(values, from, math.min(from + MOST - 1, count)))
-  end
-end
-
-local function values_of(key, ids)
-  local count, found = #ids, nil
-  for from = 1, count, MOST do
-    local some = call('HMGET', key, unpack(ids, from, math.min(from + MOST - 1, count)))
-    if from == 1 then
-      found = some
-    else
-      for place, value in ipairs(some) do found[from + place - 1] = value end
-    end
-  end
-  return found or {}
 end
 
 local function of_group(groups, key)

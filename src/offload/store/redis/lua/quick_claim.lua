@@ -36,8 +36,8 @@ end
 local function claimed(front, worker)
   local _, _, cancel, erred, message, data, parents, children, tagged, scope, policy, inputs, special,
     _, version, attempt, lease, _, finished = parse(FRONT, front)
-  if special + message + data > 0 then return false end
-  return pack(FRONT, RUNNING, 0, cancel, erred, 0, 0, parents, children, tagged, scope, policy, inputs,
+  if special + erred + message + data > 0 then return false end
+  return pack(FRONT, RUNNING, 0, cancel, 0, 0, 0, parents, children, tagged, scope, policy, inputs,
     0, -1, version + 1, attempt + 1, lease + 1, now, finished, #worker) .. worker
 end
 
@@ -74,7 +74,7 @@ local function claim_quickly()
   local worker, limit = ARGV[FIRST], tonumber(ARGV[FIRST + 1])
   local is_open = open_queues()
   local due = next_due(is_open)
-  if due and due <= now then return nil end
+  if limit < 1 or due and due <= now then return nil end
   local line = only_line(is_open)
   if line == false then return nil end
   if line == nil then return nothing(due) end

@@ -1,4 +1,4 @@
--- with: clock quick base rows
+-- with: clock spread quick base rows
 -- ARGV[5..]: states as '1,3' or ''; task, queue, tag and schedule, each '' or '=' and its name;
 -- created after and before, or ''; below which seq, or ''; how many.
 --

@@ -1,4 +1,4 @@
--- with: clock quick base
+-- with: clock spread quick base
 -- ARGV[5]: '1' for all queues; else those that follow. Answer: name, six counts, whether paused.
 local all, counts = ARGV[FIRST] == '1', {}
 
