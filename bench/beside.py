@@ -14,11 +14,16 @@ TASKITO = ("taskito, synchronous=NORMAL", "taskito_drain.py", 1_500, ["8"])
 PEERS = (HUEY_FULL, HUEY_OFF, TASKITO)
 
 
-def drain(script: str, count: int, arguments: list[str]) -> float:
-    """Return the jobs a second that a peer's script prints."""
+def drain_in_folder(script: str, count: int, arguments: list[str]) -> float:
+    """Return the jobs a second of a peer that keeps them in a folder of its own."""
     with tempfile.TemporaryDirectory(prefix="offload-bench-") as folder:
-        command = [str(PYTHON), str(HERE / "peers" / script), folder, str(count), *arguments]
-        done = subprocess.run(
-            command, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-        )
+        return drain(script, folder, count, arguments)
+
+
+def drain(script: str, place: str, count: int, arguments: list[str]) -> float:
+    """Return the jobs a second that a peer's script prints: `script PLACE COUNT ARGUMENTS`."""
+    command = [str(PYTHON), str(HERE / "peers" / script), place, str(count), *arguments]
+    done = subprocess.run(
+        command, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
     return float(done.stdout.split()[-1])

@@ -18,10 +18,10 @@ COPY_AS_FINISHED = """
 
 def figures(folder: Path, rows: int) -> dict[str, float]:
     """Return the rates on both stores, in jobs a second, and their ratio."""
-    empty = library.drain(folder / "empty.db", SLICE, "FULL")
-    with library.opened(folder / "full.db") as bench:
+    empty = library.drain(str(folder / "empty.db"), SLICE)
+    with library.opened(str(folder / "full.db")) as bench:
         fill(bench, rows)
-        finish_all(bench.path)
+        finish_all(bench.place)
         fill(bench, rows)
         crowded = drained_from_the_front(bench)
     return {
@@ -37,9 +37,9 @@ def fill(bench: library.Bench, rows: int) -> None:
         bench.noop.map([()] * min(BATCH, rows))
 
 
-def finish_all(path: Path) -> None:
+def finish_all(path: str) -> None:
     """Turn what is pending into finished jobs: running them would take minutes."""
-    connection = apsw.Connection(str(path))
+    connection = apsw.Connection(path)
     connection.execute("PRAGMA synchronous = OFF")
     connection.execute(COPY_AS_FINISHED)
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
@@ -48,7 +48,7 @@ def finish_all(path: Path) -> None:
 
 def drained_from_the_front(bench: library.Bench) -> float:
     """Return the jobs a second of a worker that has far more to do than it does here."""
-    reader = apsw.Connection(str(bench.path))
+    reader = apsw.Connection(bench.place)
     newest = "SELECT max(finished_at) FROM jobs WHERE finished_at IS NOT NULL"
     ((before,),) = reader.execute(newest)
     ended = "SELECT count(*), min(started_at), max(finished_at) FROM jobs WHERE finished_at > ?"

@@ -1,29 +1,34 @@
-"""offload, driven as a user drives it: a program that enqueues, and `offload worker`."""
+"""offload, driven as a user drives it: a program that enqueues, and `offload worker`.
 
+A `place` is what a queue takes for its URL: that of a server, or a file.
+"""
+
+import asyncio
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import apsw
-
 from bench import tasks
 from offload import Queue, Task
+from offload.store.open import open_store
 
 ROOT = Path(__file__).parents[1]
 PATIENCE = 300.0
+PAGE = 1000
+"""Jobs that are read at once, after the clock has stopped."""
 
 
 @dataclass(frozen=True)
 class Bench:
-    """A queue on a file of its own, with the tasks of `bench.tasks`."""
+    """A queue on a place of its own, with the tasks of `bench.tasks`."""
 
-    path: Path
+    place: str
     synchronous: str
     queue: Queue
     noop: Task[..., Any, Any]
@@ -35,14 +40,15 @@ class Bench:
         """Run `offload worker` on the queue."""
         command = [sys.executable, "-m", "offload", "worker", "--app", "bench.tasks:queue"]
         environment = os.environ | {
-            "OFFLOAD_BENCH_DB": str(self.path),
+            "OFFLOAD_BENCH_PLACE": self.place,
             "OFFLOAD_BENCH_SYNCHRONOUS": self.synchronous,
         }
         worker = subprocess.Popen(
             [*command, *options], env=environment, cwd=ROOT, stderr=subprocess.DEVNULL
         )
         try:
-            self.started.delay(0.0).result(timeout=PATIENCE)  # it is up, and has imported all
+            # It is up, and has imported all; on a crowded store, before what waits there.
+            self.started.apply_async(args=(0.0,), priority=1).result(timeout=PATIENCE)
             yield worker
         finally:
             worker.terminate()
@@ -50,21 +56,21 @@ class Bench:
 
 
 @contextmanager
-def opened(path: Path, synchronous: str = "FULL") -> Iterator[Bench]:
-    """Yield a queue on `path` that is open already."""
-    queue = Queue(db_path=str(path), synchronous=synchronous)
+def opened(place: str, synchronous: str = "FULL") -> Iterator[Bench]:
+    """Yield a queue on `place` that is open already."""
+    queue = Queue(place, synchronous=synchronous)
     noop, started, slow = (
         queue.task(name=task.name)(task.function)
         for task in (tasks.noop, tasks.started, tasks.slow)
     )
     queue.stats()
-    yield Bench(path, synchronous, queue, noop, started, slow)
+    yield Bench(place, synchronous, queue, noop, started, slow)
     queue.close()
 
 
-def single(path: Path, count: int, synchronous: str) -> float:
+def single(place: str, count: int, synchronous: str = "FULL") -> float:
     """Return the jobs a second of `delay()` from one thread."""
-    with opened(path, synchronous) as bench:
+    with opened(place, synchronous) as bench:
         bench.noop.delay()
         with tasks.Clock(count) as clock:
             for _ in range(count):
@@ -72,18 +78,18 @@ def single(path: Path, count: int, synchronous: str) -> float:
     return clock.rate
 
 
-def batch(path: Path, count: int, synchronous: str) -> float:
+def batch(place: str, count: int, synchronous: str = "FULL") -> float:
     """Return the jobs a second of one `map`."""
-    with opened(path, synchronous) as bench:
+    with opened(place, synchronous) as bench:
         bench.noop.delay()
         with tasks.Clock(count) as clock:
             bench.noop.map([()] * count)
     return clock.rate
 
 
-def drain(path: Path, count: int, synchronous: str) -> float:
+def drain(place: str, count: int, synchronous: str = "FULL") -> float:
     """Return the jobs a second of one worker process with 4 slots, which is up already."""
-    with opened(path, synchronous) as bench, bench.worker():
+    with opened(place, synchronous) as bench, bench.worker():
         return drained(bench, count)
 
 
@@ -97,22 +103,32 @@ def drained(bench: Bench, count: int) -> float:
     while stats["pending"] + stats["running"]:
         time.sleep(0.25)  # who looks all the time takes from what is measured
         stats = bench.queue.stats()
-    reader = apsw.Connection(str(bench.path))
-    ((first, last),) = reader.execute(
-        "SELECT min(started_at), max(finished_at) FROM jobs WHERE id >= ? AND id <= ?",
-        (jobs[0].id, jobs[-1].id),
-    )
-    reader.close()
-    return float(count * 1000 / (last - first))
+    first, last = asyncio.run(stamps(bench.place, [job.id for job in jobs]))
+    return count * 1000 / (last - first)
 
 
-def latencies(path: Path, count: int) -> tuple[list[float], list[float]]:
+async def stamps(place: str, ids: Sequence[str]) -> tuple[int, int]:
+    """Return when the first of these jobs has started and the last has ended, in milliseconds."""
+    store = open_store(place)
+    await store.open()
+    jobs = [
+        job
+        for start in range(0, len(ids), PAGE)
+        for job in await store.get(ids[start : start + PAGE])
+        if job is not None
+    ]
+    await store.close()
+    assert len(jobs) == len(ids)
+    return min(job.started_at or 0 for job in jobs), max(job.finished_at or 0 for job in jobs)
+
+
+def latencies(place: str, count: int) -> tuple[list[float], list[float]]:
     """Return seconds from enqueue to the first line of the task, and to the result in hand.
 
     The worker is another process, idle at every enqueue.
     """
     starts, hands = [], []
-    with opened(path) as bench, bench.worker():
+    with opened(place) as bench, bench.worker():
         for _ in range(count):
             sent = time.monotonic()
             starts.append(bench.started.delay(sent).result(timeout=PATIENCE))
@@ -120,9 +136,9 @@ def latencies(path: Path, count: int) -> tuple[list[float], list[float]]:
     return starts, hands
 
 
-def fast_beside_slow(path: Path, count: int) -> float:
+def fast_beside_slow(place: str, count: int) -> float:
     """Return the seconds that `count` empty jobs take while slow jobs hold all slots but one."""
-    with opened(path) as bench, bench.worker("--concurrency", "4"):
+    with opened(place) as bench, bench.worker("--concurrency", "4"):
         bench.noop.map([()] * 2000)[-1].result(timeout=PATIENCE)  # it has learned to claim ahead
         bench.slow.map([(5.0,)] * 3)
         began = time.monotonic()
@@ -131,13 +147,20 @@ def fast_beside_slow(path: Path, count: int) -> float:
         return time.monotonic() - began
 
 
-def idle(path: Path, seconds: float) -> float:
+def idle(place: str, seconds: float) -> float:
     """Return the share of a core that an idle worker uses, all its processes together."""
-    with opened(path) as bench, bench.worker() as worker:
+    share, _ = idle_asking(place, seconds, lambda: 0)
+    return share
+
+
+def idle_asking(place: str, seconds: float, count: Callable[[], int]) -> tuple[float, float]:
+    """Return that share, and by how much a count rises in a second meanwhile."""
+    with opened(place) as bench, bench.worker() as worker:
         time.sleep(2.0)
-        before = _processor_time(worker.pid)
+        before, counted = _processor_time(worker.pid), count()
         time.sleep(seconds)
-        return (_processor_time(worker.pid) - before) / seconds
+        used = _processor_time(worker.pid) - before
+        return used / seconds, (count() - counted) / seconds
 
 
 def _processor_time(root: int) -> float:

@@ -28,14 +28,14 @@ FINISH = """UPDATE jobs SET state = 'complete', result = ?, progress = 100, work
     finished_at = ?, version = version + 1 WHERE seq = ? AND lease = ? AND state = 'running'"""
 
 
-def opened(path: Path, synchronous: str) -> apsw.Connection:
+def opened(path: str, synchronous: str) -> apsw.Connection:
     """Return a connection to a file with the library's schema and pragmas."""
-    found = connection.connect(path, synchronous)
+    found = connection.connect(Path(path), synchronous)
     connection.migrate(found)
     return found
 
 
-def insert_singly(path: Path, count: int, synchronous: str) -> float:
+def insert_singly(path: str, count: int, synchronous: str) -> float:
     """Return the rows a second of one INSERT a transaction."""
     database = opened(path, synchronous)
     ids = _ids(count)
@@ -48,7 +48,7 @@ def insert_singly(path: Path, count: int, synchronous: str) -> float:
     return clock.rate
 
 
-def insert_batch(path: Path, count: int, synchronous: str) -> float:
+def insert_batch(path: str, count: int, synchronous: str) -> float:
     """Return the rows a second of all INSERTs in one transaction."""
     database = opened(path, synchronous)
     ids = _ids(count)
@@ -59,7 +59,7 @@ def insert_batch(path: Path, count: int, synchronous: str) -> float:
     return clock.rate
 
 
-def drain(path: Path, count: int, synchronous: str) -> float:
+def drain(path: str, count: int, synchronous: str) -> float:
     """Return the jobs a second of claiming, calling and finishing in batches of 256."""
     insert_batch(path, count, synchronous)
     database = opened(path, synchronous)

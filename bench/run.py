@@ -23,7 +23,7 @@ from bench import beside, crowded, library, raw_sqlite, requests
 
 BEGIN, END = "<!-- figures -->", "<!-- end of figures -->"
 
-Measure = Callable[[Path], float]
+Measure = Callable[[str], float]
 Figures = dict[str, Any]
 
 PAIRS: list[tuple[str, Callable[..., float], Callable[..., float], int]] = [
@@ -36,7 +36,7 @@ PAIRS: list[tuple[str, Callable[..., float], Callable[..., float], int]] = [
 def in_folder(measure: Measure) -> float:
     """Measure in a folder that is gone afterwards."""
     with tempfile.TemporaryDirectory(prefix="offload-bench-") as folder:
-        return measure(Path(folder, "bench.db"))
+        return measure(str(Path(folder, "bench.db")))
 
 
 def rates(synchronous: str, rounds: int, progress: Progress) -> Figures:
@@ -60,7 +60,9 @@ def peers(rounds: int, progress: Progress) -> Figures:
     found: Figures = {}
     for name, script, count, arguments in beside.PEERS:
         described = progress.track(range(rounds), description=name)
-        found[name] = statistics.median(beside.drain(script, count, arguments) for _ in described)
+        found[name] = statistics.median(
+            beside.drain_in_folder(script, count, arguments) for _ in described
+        )
     return found
 
 
@@ -68,7 +70,7 @@ def waiting(samples: int, progress: Progress) -> Figures:
     """Measure how soon an idle worker starts and answers, and what it costs to be idle."""
     task = progress.add_task("idle worker, another process", total=None)
     with tempfile.TemporaryDirectory(prefix="offload-bench-") as folder:
-        starts, hands = library.latencies(Path(folder, "bench.db"), samples)
+        starts, hands = library.latencies(str(Path(folder, "bench.db")), samples)
     share = in_folder(partial(library.idle, seconds=20.0))
     beside_slow = in_folder(partial(library.fast_beside_slow, count=200))
     progress.remove_task(task)

@@ -8,7 +8,7 @@ from typing import Self
 from offload import Queue
 
 queue = Queue(
-    os.environ.get("OFFLOAD_BENCH_DB", ".offload/bench.db"),
+    os.environ.get("OFFLOAD_BENCH_PLACE", ".offload/bench.db"),
     synchronous=os.environ.get("OFFLOAD_BENCH_SYNCHRONOUS", "FULL"),
 )
 

@@ -1,1 +1,1 @@
-"""Other queues on SQLite, each in its fastest sane configuration, in a venv of their own."""
+"""Other queues, each in its fastest sane configuration, in a venv of their own."""

@@ -37,11 +37,12 @@ SETTINGS = {
 class PostgresServer:
     """A server on a free loopback port, with all that it keeps in a temporary folder."""
 
-    def __init__(self) -> None:
-        """Make its folder; `start` starts it."""
+    def __init__(self, **settings: str) -> None:
+        """Make its folder; `start` starts it, with these settings beside its own."""
         self.folder = Path(tempfile.mkdtemp(prefix="offload-postgres-"))
         self.port = free_port()
         self.url = f"postgresql://postgres@127.0.0.1:{self.port}/postgres"
+        self._settings = SETTINGS | settings
         self._programs = programs()
         self._user = unprivileged()
         self._process: subprocess.Popen[bytes] | None = None
@@ -52,7 +53,7 @@ class PostgresServer:
 
     def start(self) -> None:
         """Start it and wait until it answers."""
-        settings = [f"-c{name}={value}" for name, value in SETTINGS.items()]
+        settings = [f"-c{name}={value}" for name, value in self._settings.items()]
         postgres = str(self._programs / "postgres")
         command = [postgres, "-D", str(self._data), f"-p{self.port}", *settings]
         with (self.folder / "log").open("ab") as log:
@@ -128,12 +129,15 @@ def within_reach(found: Path, folder: Path) -> Path:
 
 
 @contextlib.contextmanager
-def running() -> Iterator[str]:
-    """Yield the URL of a server, which is stopped afterwards if it was started for this."""
+def running(**settings: str) -> Iterator[str]:
+    """Yield the URL of a server, which is stopped afterwards if it was started for this.
+
+    The settings are for one that is.
+    """
     if named := os.environ.get(NAMED):
         yield named
         return
-    server = PostgresServer()
+    server = PostgresServer(**settings)
     try:
         server.start()
         yield server.url
