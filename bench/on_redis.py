@@ -1,6 +1,7 @@
 """offload on Redis, on one Valkey server: `python -m bench.on_redis`.
 
-Its log is synced each second. The server is that which the tests would find, and nobody else's: it is emptied again and again.
+Its log is synced each second. The server is that which the tests would find, and nobody else's:
+it is emptied again and again.
 """
 
 import argparse
