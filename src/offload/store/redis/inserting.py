@@ -26,22 +26,17 @@ def insertion(jobs: Sequence[NewJob]) -> list[Argument] | None:
         TypeError, ValueError: something of it is no JSON.
         StoreRefused: a name is too long, or a number too large.
     """
-    pattern = _pattern(jobs)
-    if pattern is None or _is_special(pattern):
+    if len(jobs) == 1:
+        (new,) = jobs
+        return None if _is_special(new) else [*_shared(new), new.id, new.payload]
+    if not isinstance(jobs, Alike) or _is_special(jobs.pattern):
         return None
-    asked: list[Argument] = [*_rows(pattern), _begun(pattern), *_places(pattern)]
-    if not isinstance(jobs, Alike):
-        return [*asked, pattern.id, pattern.payload]
+    if len(set(jobs.ids)) < len(jobs):
+        return None
+    asked: list[Argument] = _shared(jobs.pattern)
     for pair in zip(jobs.ids, jobs.payloads, strict=True):
         asked += pair
     return asked
-
-
-def _pattern(jobs: Sequence[NewJob]) -> NewJob | None:
-    if isinstance(jobs, Alike):
-        pattern: NewJob = jobs.pattern
-        return pattern
-    return jobs[0] if len(jobs) == 1 else None
 
 
 def _is_special(new: NewJob) -> bool:
@@ -51,14 +46,21 @@ def _is_special(new: NewJob) -> bool:
     return bool(waits or listed or new.unique)
 
 
+def _shared(new: NewJob) -> list[Argument]:
+    return [*_rows(new), _begun(new), *_places(new.queue, new.task), -new.priority]
+
+
 def _rows(new: NewJob) -> tuple[bytes, bytes, bytes]:
     """Return a row but for its number and when it was made, which only the server knows."""
     runs_anyhow = new.on_parent_failure is OnParentFailure.RUN
     try:
-        names = tail(new.queue, new.task)
+        names = _tail(new.queue, new.task)
         return _packed(names, new.priority, new.inputs, runs_anyhow, new.result_ttl)
     except struct.error as error:
         raise StoreRefused(f"job {new.id} cannot be stored: {error}") from None
+
+
+_tail = lru_cache(maxsize=1024)(tail)
 
 
 @lru_cache(maxsize=1024)
@@ -93,7 +95,8 @@ def _headed(
     return head(NewJob("", task, queue, b"", retry=retry, timeout=timeout, origin=origin))
 
 
-def _places(new: NewJob) -> tuple[str, str, int]:
-    """Return the job's line, its crowd, and its score in the line, as the scripts do."""
-    queue = f"{len(new.queue.encode())}:{new.queue}"
-    return queue, queue + new.task, -new.priority
+@lru_cache(maxsize=1024)
+def _places(queue: str, task: str) -> tuple[str, str]:
+    """Return the line of such jobs and their crowd, as the scripts name them."""
+    line = f"{len(queue.encode())}:{queue}"
+    return line, line + task

@@ -4,6 +4,7 @@ import json
 import struct
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
 
 from offload.core.alike import Alike
 from offload.core.errors import StoreRefused
@@ -141,22 +142,28 @@ def ending(finish: Finish, holder: str) -> tuple[bytes | str, ...]:
     Raises:
         StoreRefused: a number is too large.
     """
-    named_holder = holder.encode()
     try:
-        terms_of_end = ENDING.pack(
+        said = _terms_of_end(
             max(finish.lease, 0),  # no lease is 0, so that is nobody's
             MOVE_CODES[finish.move],
-            finish.crashed,
-            finish.failure is not None,
+            (finish.crashed, finish.failure is not None),
             round(finish.delay * 1000),
-            len(named_holder),
+            holder,
         )
         memory = -1 if finish.memory is None else finish.memory
         measured = b"" if finish.ran is None else MEASURED.pack(finish.ran, memory)
     except struct.error as error:
         raise StoreRefused(f"the end of {finish.job_id} cannot be stored: {error}") from None
-    result = finish.result or b""
-    return finish.job_id, terms_of_end + named_holder, measured, result, _failure(finish)
+    return finish.job_id, said, measured, finish.result or b"", _failure(finish)
+
+
+@lru_cache(maxsize=1024)
+def _terms_of_end(
+    lease: int, move: int, flags: tuple[bool, bool], delay: int, holder: str
+) -> bytes:
+    """Return what most ends of a batch share."""
+    name = holder.encode()
+    return ENDING.pack(lease, move, *flags, delay, len(name)) + name
 
 
 def _failure(finish: Finish) -> bytes:

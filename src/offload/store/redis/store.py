@@ -107,13 +107,12 @@ class RedisStore(Reading):
 
     async def enqueue(self, jobs: Sequence[NewJob]) -> Sequence[Job]:
         """Store the jobs in one script."""
-        plain = are_plain(jobs)
-        shared = insertion(jobs) if plain else None
-        if shared is not None:
-            reply = await self._call("insert", *shared, kept=True)
+        quick = insertion(jobs)
+        if quick is not None:
+            reply = await self._call("insert", *quick, kept=True)
             if reply[1] != b"":
                 return _as_asked(jobs, reply[1])
-        asked = requests(jobs)
+        plain, asked = are_plain(jobs), requests(jobs)
         reply = _admitted(await self._call("enqueue", "1" if plain else "0", *asked, kept=True))
         if reply[1] == b"jobs":
             return all_jobs_of(reply, 3)
