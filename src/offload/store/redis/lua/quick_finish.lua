@@ -14,51 +14,52 @@ local function ended(front, t)
   }
 end
 
--- What is written for all of them, under the keys of lists that are written as a whole.
-local writes = { row = {}, result = {}, metrics = {}, ended = {} }
+-- What is written: lists that are written as a whole, some of them for each crowd, worker, queue.
+local rows, results, metrics, instants = {}, {}, {}, {}
 local crowds, held, queues = {}, {}, {}
 local metric = tonumber(call('HGET', P .. 'numbers', 'metrics') or 0)
 
-local function append(list, first, second)
-  local n = #list
-  list[n + 1], list[n + 2] = first, second
+-- The front of the row that a job leaves, false if the quick way is not for it. Few fronts differ.
+local fronts = {}
+local function front_of(raw, size, terms, t)
+  local leading, of_terms = sub(raw, 1, FRONT_SIZE + size + 8), of_group(fronts, terms)
+  local new = of_terms[leading]
+  if new == nil then
+    new = ended(leading, t)
+    of_terms[leading] = new
+  end
+  return new
 end
 
--- Note how a job's metric is to be stored, and return its number as rows have it.
-local function measured(id, raw, size, named, front, measure)
-  if measure == '' then return NONE end
-  metric = metric + 1
-  append(writes.metrics, metric, front.metric .. sub(raw, RUN_AT_AT + size, AFTER_RUN_AT + size - 1)
-    .. measure .. named.of_metric .. id)
-  return pack('>i8', metric)
-end
-
-local function end_one(id, raw, size, front, place)
-  local named = names_of(sub(raw, TAIL_AT + size))
-  local number = measured(id, raw, size, named, front, ARGV[place + 2])
-  append(writes.row, id, front.row .. number .. sub(raw, SEQ_AT + size))
-  append(writes.result, id, ARGV[place + 3])
-  append(writes.ended, now, id)
-  append(of_group(crowds, named.crowd), parse('>i8', raw, SEQ_AT + size), id)
-  queues[named.queue] = (queues[named.queue] or 0) + 1
-end
-
--- Note all ends, and say whether each of them is for the quick way.
+-- Note all ends, and say whether each of them is for the quick way. Places are counted here, for
+-- Lua looks for the end of a list each time that it is asked how long it is.
 local function end_all(ids)
-  local fronts, seen = {}, {}
+  local seen, in_crowd, measured = {}, {}, 0
   for number, raw in ipairs(values_of(P .. 'row', ids)) do
-    local id, place = ids[number], FIRST + (number - 1) * ASKED
-    local terms = ARGV[place + 1]
+    local id, place, second = ids[number], FIRST + (number - 1) * ASKED, 2 * number
+    local terms, measure = ARGV[place + 1], ARGV[place + 2]
     local t = terms_of(terms)
     if not raw or seen[id] or not t.is_quick then return false end
     seen[id] = true
     local size = #t.holder
-    local leading = sub(raw, 1, FRONT_SIZE + size + 8)
-    local of_terms = of_group(fronts, terms)
-    if of_terms[leading] == nil then of_terms[leading] = ended(leading, t) end
-    if not of_terms[leading] then return false end
-    append(of_group(held, t.holder), id)
-    end_one(id, raw, size, of_terms[leading], place)
+    local front = front_of(raw, size, terms, t)
+    if not front then return false end
+    local named, link = names_of(sub(raw, TAIL_AT + size)), NONE
+    if measure ~= '' then
+      metric, measured = metric + 1, measured + 2
+      link = pack('>i8', metric)
+      metrics[measured - 1] = metric
+      metrics[measured] = front.metric .. sub(raw, RUN_AT_AT + size, AFTER_RUN_AT + size - 1) .. measure
+        .. named.of_metric .. id
+    end
+    rows[second - 1], rows[second] = id, front.row .. link .. sub(raw, SEQ_AT + size)
+    results[second - 1], results[second] = id, ARGV[place + 3]
+    instants[second - 1], instants[second] = now, id
+    local crowd, n = of_group(crowds, named.crowd), (in_crowd[named.crowd] or 0) + 2
+    crowd[n - 1], crowd[n], in_crowd[named.crowd] = parse('>i8', raw, SEQ_AT + size), id, n
+    local of_holder = of_group(held, t.holder)
+    of_holder[#of_holder + 1] = id
+    queues[named.queue] = (queues[named.queue] or 0) + 1
   end
   return true
 end
@@ -67,11 +68,11 @@ local function finish_quickly()
   local ids, reply = {}, { 'c' }
   for place = FIRST, #ARGV, ASKED do ids[#ids + 1] = ARGV[place] end
   if #ids == 0 or not end_all(ids) then return nil end
-  many('HSET', P .. 'row', writes.row)
-  many('HSET', P .. 'result', writes.result)
-  many('ZADD', P .. 'ended', writes.ended)
-  if #writes.metrics > 0 then
-    many('HSET', P .. 'metrics', writes.metrics)
+  many('HSET', P .. 'row', rows)
+  many('HSET', P .. 'result', results)
+  many('ZADD', P .. 'ended', instants)
+  if #metrics > 0 then
+    many('HSET', P .. 'metrics', metrics)
     call('HSET', P .. 'numbers', 'metrics', metric)
   end
   for crowd, pairs_ in pairs(crowds) do many('ZADD', P .. CROWD[COMPLETE] .. crowd, pairs_) end
