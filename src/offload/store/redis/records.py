@@ -42,18 +42,21 @@ def log_of(number: int, raw: bytes) -> JobLog:
     return JobLog(number, job_id, task, attempt, line, logged_at)
 
 
+METRIC = struct.Struct(">IB3qdqH")
+
+
 def metric_of(number: int, raw: bytes) -> Metric:
     """Return an attempt in numbers."""
-    numbers = struct.unpack_from(">IBqdqqH", raw, LINKS)
-    attempt, move, wait, ran, memory, recorded_at, size = numbers
-    place = LINKS + struct.calcsize(">IBqdqqH")
+    numbers = METRIC.unpack_from(raw, LINKS)
+    attempt, move, recorded_at, started_at, run_at, ran, memory, size = numbers
+    place = LINKS + METRIC.size
     return Metric(
         id=number,
         job_id=raw[place + size :].decode(),
         task=raw[place : place + size].decode(),
         attempt=attempt,
         move=MOVES[move - 1],
-        wait=wait / 1000,
+        wait=(started_at - run_at) / 1000,
         ran=ran,
         memory=None if memory < 0 else memory,
         recorded_at=recorded_at,

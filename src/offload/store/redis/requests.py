@@ -4,6 +4,7 @@ import json
 import struct
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
 
 from offload.core.alike import Alike
 from offload.core.errors import StoreRefused
@@ -20,7 +21,8 @@ CONFLICTS = {OnConflict.RETURN: 1, OnConflict.REPLACE: 2, OnConflict.REJECT: 3}
 INPUTS = {Inputs.NONE: 0, Inputs.FIRST: 1, Inputs.LIST: 2}
 
 TERMS = struct.Struct(">5B4q3d")
-FIXED = struct.Struct(">IBBBqdq")
+ENDING = struct.Struct(">IBBBqH")
+MEASURED = struct.Struct(">dq")
 LENGTH = struct.Struct(">I")
 
 
@@ -74,23 +76,24 @@ def terms(new: NewJob) -> bytes:
             -1.0 if lane.interval is None else lane.interval,
             -1.0 if lane.max_running is None else lane.max_running,
         )
-        names = (
-            new.queue,
-            new.task,
-            named(None if new.lane is None else lane.name),
-            named(new.schedule),
-        )
-        return (
-            numbers
-            + b"".join(map(_short, names))
-            + long(named(None if new.unique is None else unique.key).encode())
-        )
+        lane_name = named(None if new.lane is None else lane.name)
+        key = named(None if new.unique is None else unique.key)
+        return numbers + tail(new.queue, new.task, lane_name, named(new.schedule), key)
     except struct.error as error:
         raise StoreRefused(f"job {new.id} cannot be stored: {error}") from None
 
 
 NO_KEY = UniqueKey("")
 NO_LANE = Lane("")
+
+
+def tail(queue: str, task: str, lane: str = "", schedule: str = "", key: str = "") -> bytes:
+    """Return the names of a job as they end its terms and its row.
+
+    Raises:
+        struct.error: one is too long.
+    """
+    return b"".join(map(_short, (queue, task, lane, schedule))) + long(key.encode())
 
 
 def head(new: NewJob) -> bytes:
@@ -139,32 +142,41 @@ def ending(finish: Finish, holder: str) -> tuple[bytes | str, ...]:
     Raises:
         StoreRefused: a number is too large.
     """
-    failure = finish.failure
     try:
-        fixed = FIXED.pack(
+        said = _terms_of_end(
             max(finish.lease, 0),  # no lease is 0, so that is nobody's
             MOVE_CODES[finish.move],
-            finish.crashed,
-            failure is not None,
+            (finish.crashed, finish.failure is not None),
             round(finish.delay * 1000),
-            -1.0 if finish.ran is None else finish.ran,
-            -1 if finish.memory is None else finish.memory,
+            holder,
         )
+        memory = -1 if finish.memory is None else finish.memory
+        measured = b"" if finish.ran is None else MEASURED.pack(finish.ran, memory)
     except struct.error as error:
         raise StoreRefused(f"the end of {finish.job_id} cannot be stored: {error}") from None
-    said = (
-        b""
-        if failure is None
-        else b"".join(
-            long(part.encode()) for part in (failure.type, failure.message, failure.traceback)
-        )
-    )
-    return finish.job_id, fixed, finish.result or b"", said, finish.error or "", holder
+    return finish.job_id, said, measured, finish.result or b"", _failure(finish)
+
+
+@lru_cache(maxsize=1024)
+def _terms_of_end(
+    lease: int, move: int, flags: tuple[bool, bool], delay: int, holder: str
+) -> bytes:
+    """Return what most ends of a batch share."""
+    name = holder.encode()
+    return ENDING.pack(lease, move, *flags, delay, len(name)) + name
+
+
+def _failure(finish: Finish) -> bytes:
+    if finish.failure is None and finish.error is None:
+        return b""
+    failure = finish.failure
+    texts = () if failure is None else (failure.type, failure.message, failure.traceback)
+    return long(b"".join(long(text.encode()) for text in texts)) + (finish.error or "").encode()
 
 
 def news(report: Report, holder: str) -> tuple[bytes | str | int, ...]:
     """Return the arguments for one report."""
-    lines = b"".join(long(_line(line)) for line in report.logs)
+    lines = b"".join(long(line_of(line)) for line in report.logs)
     return (
         report.job_id,
         report.lease,
@@ -177,6 +189,7 @@ def news(report: Report, holder: str) -> tuple[bytes | str | int, ...]:
     )
 
 
-def _line(line: LogLine) -> bytes:
+def line_of(line: LogLine) -> bytes:
+    """Return a logged line as it is kept."""
     extra = None if line.extra is None else dict(line.extra)
     return json.dumps([line.level, line.message, extra]).encode()

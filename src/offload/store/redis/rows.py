@@ -3,8 +3,8 @@
 import json
 import struct
 from collections.abc import Sequence
-from functools import lru_cache
-from typing import Any
+from functools import cache, lru_cache
+from typing import Any, NamedTuple
 
 from offload.core.errors import StoreCorrupted
 from offload.core.job import Job
@@ -16,10 +16,21 @@ STATES = dict(enumerate(State, 1))
 """By the numbers that rows have for them; the scripts have the same order."""
 STATE_CODES = {state: code for code, state in STATES.items()}
 
-ROW = struct.Struct(">12Bb5I8qd3qH")
 
 Reply = list[Any]
 Head = tuple[Any, ...]
+LENGTH_AT = 42
+"""Where a row has the length of its worker's name."""
+
+
+@cache
+def row_format(length: int) -> struct.Struct:
+    """Return the format of the rows of workers whose names have this length."""
+    return struct.Struct(f">13Bb3I2qH{length}s3q2I4qd2q")
+
+
+def _numbers(row: bytes) -> Head:
+    return row_format(row[LENGTH_AT] << 8 | row[LENGTH_AT + 1]).unpack_from(row)
 
 
 @lru_cache(maxsize=1024)
@@ -42,7 +53,8 @@ def _head(data: bytes) -> Head:
     )
 
 
-SEEN = 7
+SEEN = 4
+NO_REST = (None, None, None, None)
 
 
 def jobs_of(reply: Reply, start: int) -> list[Job | None]:
@@ -68,15 +80,14 @@ def job_of(shown: Sequence[Any]) -> Job:
     Raises:
         StoreCorrupted: it is damaged.
     """
-    job_id, row, body, error, message, data, result = shown
+    job_id, row, body, rest = shown
+    error, message, data, result = rest or NO_REST
     try:
         (
-            state, _, cancel, _, _, _, _, _, _, _, _, _, progress,
-            version, attempt, lease, crashes, blockers,
-            _, priority, run_at, created_at, started_at, finished_at, expires_at, _,
-            ttl, _, _, _, length,
-        ) = ROW.unpack_from(row)  # fmt: skip
-        worker = row[ROW.size : ROW.size + length].decode() if length else None
+            state, _, cancel, _, _, _, _, _, _, _, _, _, _, progress,
+            version, attempt, lease, started_at, finished_at, length, worker,
+            _, _, run_at, crashes, blockers, priority, created_at, expires_at, _, ttl, *_,
+        ) = _numbers(row)  # fmt: skip
         (size,) = LENGTH.unpack_from(body)
         begun = body[4 : 4 + size]
         task, queue, retry, timeout, key, lane, metadata, tags, origin, schedule, tick = (
@@ -84,18 +95,39 @@ def job_of(shown: Sequence[Any]) -> Job:
         )
     except (KeyError, TypeError, ValueError, struct.error) as damage:
         raise StoreCorrupted(f"job {job_id!r} is damaged ({damage!r})") from damage
+    holder = worker.decode() if length else None
     said = None if message is None else message.decode()
     why = None if error is None else error.decode()
     return Job(
         job_id.decode(), task, queue, STATES[state], body[4 + size :], priority, run_at,
-        created_at, retry, attempt, lease, crashes, version, worker, started_at or None,
+        created_at, retry, attempt, lease, crashes, version, holder, started_at or None,
         finished_at or None, timeout, expires_at or None, None if ttl < 0 else ttl,
         None if progress < 0 else progress, said, data, result, why, key, cancel == 1, blockers,
         lane, metadata, tags, origin, schedule, tick,
     )  # fmt: skip
 
 
+class Kept(NamedTuple):
+    """Numbers of a row that are no part of a job as it is seen."""
+
+    has_parents: bool
+    scope: int
+    policy: int
+    inputs: int
+    metrics: int
+    seq: int
+    key_until: int
+    errors: int
+    logs: int
+
+
+def row_of(row: bytes) -> Kept:
+    """Return what only stores want to know."""
+    numbers = _numbers(row)
+    return Kept(numbers[6] == 1, *numbers[9:12], *numbers[21:23], numbers[29], *numbers[31:33])
+
+
 def number_of(row: bytes) -> int:
     """Return a job's place in the order in which all of them came."""
-    number: int = ROW.unpack_from(row)[18]
+    number: int = _numbers(row)[22]
     return number

@@ -17,6 +17,7 @@ from offload.store.redis.address import address_of
 from offload.store.redis.ear import CODES, Ear
 from offload.store.redis.health import eviction, facts
 from offload.store.redis.holders import Holders
+from offload.store.redis.inserting import insertion
 from offload.store.redis.link import Link
 from offload.store.redis.reading import Reading
 from offload.store.redis.records import schedule_of, schedule_row
@@ -106,16 +107,18 @@ class RedisStore(Reading):
 
     async def enqueue(self, jobs: Sequence[NewJob]) -> Sequence[Job]:
         """Store the jobs in one script."""
-        plain = are_plain(jobs)
-        asked = requests(jobs)
+        quick = insertion(jobs)
+        if quick is not None:
+            reply = await self._call("insert", *quick, kept=True)
+            if reply[1] != b"":
+                return _as_asked(jobs, reply[1])
+        plain, asked = are_plain(jobs), requests(jobs)
         reply = _admitted(await self._call("enqueue", "1" if plain else "0", *asked, kept=True))
         if reply[1] == b"jobs":
             return all_jobs_of(reply, 3)
         now, count = reply[2:4]
         places = reply[4 : 4 + count]
         there = dict(zip(places, all_jobs_of(reply, 4 + count), strict=True))
-        if isinstance(jobs, Alike) and not there:
-            return Alike(stored(jobs.pattern, now), jobs.ids, jobs.payloads)
         return [there.get(place) or stored(new, now) for place, new in enumerate(jobs)]
 
     async def claim(self, worker: str, queues: Sequence[str] | None, limit: int) -> Claim:
@@ -294,6 +297,50 @@ class RedisStore(Reading):
         """Let go of the lock."""
         return bool((await self._call("lock", "drop", name, owner, 0, once=True))[1])
 
+    # --- moving --------------------------------------------------------------------------
+
+    async def pack(self, after: int, limit: int) -> list[Parcel]:
+        """Read jobs in one script, and then what is kept of those that have anything."""
+        reply = (await self._call("pack", after, limit))[1:]
+        count = len(reply) // (SEEN + 1)
+        rows = [reply[SEEN * place : SEEN * place + SEEN] for place in range(count)]
+        kept = reply[SEEN * count :]
+        return list(await asyncio.gather(*map(self._packed, rows, kept)))
+
+    async def _packed(self, shown: Sequence[Any], kept: Sequence[Any]) -> Parcel:
+        job, there = job_of(shown), row_of(shown[1])
+        parents = (await self.family(job.id)).parents if there.has_parents else []
+        of_job = RecordFilter(job_id=job.id, limit=MOST_RECORDS)
+        return replace(
+            moving.packed(job, shown[1], kept, tuple(parents)),
+            errors=tuple(await self.errors(job.id)) if there.errors else (),
+            logs=tuple(await self.logs(of_job)) if there.logs else (),
+            parts=tuple(await self.parts(job.id, 0, kept[3])) if kept[3] else (),
+            metrics=tuple(await self.metrics(of_job)) if there.metrics else (),
+            repeats=tuple(await self.repeats(job.id)) if kept[4] else (),
+        )
+
+    async def unpack(self, parcels: Sequence[Parcel]) -> list[bool]:
+        """Store the jobs in one script."""
+        asked = [part for parcel in parcels for part in moving.arriving(parcel)]
+        _, *stored_ = await self._call("unpack", *asked, once=True, kept=True)
+        return [yes == 1 for yes in stored_]
+
+    async def forget(self, versions: Mapping[str, int]) -> list[bool]:
+        """Remove the jobs in one script."""
+        asked = [part for pair in versions.items() for part in pair]
+        _, *gone = await self._call("forget", *asked, once=True)
+        return [yes == 1 for yes in gone]
+
+    async def put_letters(self, letters: Sequence[DeadLetter]) -> None:
+        """Store the letters in one script."""
+        asked = [part for each in letters for part in moving.letter(each.job)]
+        await self._call("put_letters", *asked, once=True, kept=True)
+
+    async def drop_letters(self, ids: Sequence[str]) -> None:
+        """Remove the letters in one script."""
+        await self._call("drop_letters", *ids)
+
     # --- waking --------------------------------------------------------------------------
 
     def cursor(self, channel: Channel) -> int:
@@ -303,6 +350,12 @@ class RedisStore(Reading):
     async def wait(self, channel: Channel, cursor: int, limit: float) -> None:
         """Wait for news of this process or, through the ear, of another."""
         await self._signals.wait(channel, cursor, limit)
+
+
+def _as_asked(jobs: Sequence[NewJob], now: int) -> Sequence[Job]:
+    if isinstance(jobs, Alike):
+        return Alike(stored(jobs.pattern, now), jobs.ids, jobs.payloads)
+    return [stored(new, now) for new in jobs]
 
 
 def _read(name: str, raw: bytes) -> Schedule | None:

@@ -1,24 +1,11 @@
 -- How jobs come in: once, under their keys, all of a batch or none.
 --
--- A request is five arguments: id, terms (what jobs of one call mostly share), body, the ids of
--- its parents and its tags, both as JSON or ''.
-local TERMS = '>BBBBBi8i8i8i8dddHc0Hc0Hc0Hc0I4c0'
--- constants: ASKED=5 NEVER=-1 WINDOW=3 REPLACE=2 REJECT=3
+-- A request is five arguments: id, terms, body, the ids of its parents and its tags, both as JSON
+-- or ''.
+-- constants: ASKED=5 WINDOW=3 REPLACE=2 REJECT=3
 
-local parsed = {}
-
-local function terms_of(raw)
-  local t = parsed[raw]
-  if not t then
-    t = {}
-    t.scope, t.conflict, t.policy, t.inputs, t.at, t.priority, t.due, t.expires, t.window, t.ttl,
-      t.interval, t.places, t.queue, t.task, t.lane, t.schedule, t.key = parse(TERMS, raw)
-    t.tail = pack(TAIL_FORMAT, #t.queue, t.queue, #t.task, t.task, #t.lane, t.lane, #t.schedule,
-      t.schedule, #t.key, t.key)
-    parsed[raw] = t
-  end
-  return t
-end
+-- Who came in with this call.
+local inserted = {}
 
 local function holds(r)
   if r[SCOPE] == WINDOW then return now < r[KEY_UNTIL] end
@@ -34,10 +21,13 @@ end
 
 local function fresh(id, t)
   local due = t.at == 1 and t.due or now + t.due
+  local names = names_of(t.tail)
+  local special = t.expires ~= NEVER or t.ttl >= 0 or names.lane ~= '' or names.schedule ~= ''
   return {
-    PENDING, 0, 0, 0, 0, 0, 0, 0, 0, t.scope, t.policy, t.inputs, -1, 1, 0, 0, 0, 0, number('job'),
-    t.priority, math.max(due, now), now, 0, 0, t.expires == NEVER and 0 or now + t.expires,
-    t.window == NEVER and 0 or now + t.window, t.ttl, 0, 0, 0, 0, '', t.tail, names_of(t.tail), id, '',
+    PENDING, 0, 0, 0, 0, 0, 0, 0, 0, t.scope, t.policy, t.inputs, special and 1 or 0, -1, 1, 0, 0, 0,
+    0, 0, '', 0, number('job'), math.max(due, now), 0, 0, t.priority, now,
+    t.expires == NEVER and 0 or now + t.expires, t.window == NEVER and 0 or now + t.window, t.ttl,
+    0, 0, t.tail, names, id, '',
   }
 end
 
@@ -69,8 +59,7 @@ local function adopt(r, parents)
 end
 
 local function index(r, tags)
-  zset(r[NAMED].of_task, r[ID], r[SEQ])
-  set('queues', r[NAMED].queue, true)
+  set('crowds', r[NAMED].crowd, true)
   if r[NAMED].schedule ~= '' then zset('schedule:' .. r[NAMED].schedule, r[ID], r[SEQ]) end
   if tags ~= '' then
     r[TAGGED] = 1
@@ -81,6 +70,7 @@ end
 local function insert(id, t, body, parents, tags)
   local r = fresh(id, t)
   rows[id] = r
+  inserted[id] = true
   hset('body', id, body)
   index(r, tags)
   if t.key ~= '' then hset('keys', t.key, id) end
@@ -88,7 +78,7 @@ local function insert(id, t, body, parents, tags)
     hset('lanes', t.lane, pack('>dd', t.interval, t.places))
   end
   local lost = #parents > 0 and adopt(r, parents)
-  zset(crowd(r), id, r[SEQ])
+  join(r)
   if lost then
     over(r, CANCELLED)
     say(r, 'error', orphaned(lost))

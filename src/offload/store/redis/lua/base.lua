@@ -1,54 +1,25 @@
--- What every script begins with: the time, the names, and a unit of work.
---
--- KEYS[1]: the queue's prefix, which has a hash tag. Every key begins with it, so all of a queue
--- is in one slot of a cluster, and nothing of another queue is ever named.
--- ARGV[1..3]: the wall clock, the ticks and the boot of a test's clock, or ''.
--- ARGV[4]: the name of this call, or '' if it may be carried out twice.
+-- A unit of work.
 --
 -- A script that fails half-way is not rolled back. So nothing is written before `flush`: what a
 -- script changes is kept here until it is sure of all of it, which also makes few commands of it.
-local P = KEYS[1]
-local call, pack, parse = redis.call, struct.pack, struct.unpack
-local now, ticks, boot = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3]
-if not now then
-  -- The server's clock: workers on many machines need not agree on the time.
-  local time = call('TIME')
-  now = time[1] * 1000 + math.floor(time[2] / 1000)
-  ticks = time[1] + time[2] / 1000000
-end
-
--- A caller whose reply was lost asks again under the same name, and gets the reply.
-local once = ARGV[4] ~= '' and P .. 'once:' .. ARGV[4]
-if once then
-  local said = call('GET', once)
-  if said then return cmsgpack.unpack(said) end
-end
-
--- A server whose memory is full lets a script write that has written something already, if only
--- that takes no memory. Ends must get through, or it would stay full; requests must not.
-local function although_full()
-  call('DEL', P .. 'room')
-end
-
--- constants: PENDING=1 RUNNING=2 COMPLETE=3 FAILED=4 DEAD=5 CANCELLED=6 READY=1 LATER=2 BLOCKED=3
--- constants: FIRST=5 MOST=4000
 local NAMES = { 'pending', 'running', 'complete', 'failed', 'dead', 'cancelled' }
 
 local news = {}
-local zsets, sets, hashes, lists, gone, numbers = {}, {}, {}, {}, {}, nil
+local zsets, sets, hashes, lists, gone, counts, numbers = {}, {}, {}, {}, {}, {}, nil
 
 local function note(kind, key, member, value)
-  local ops = kind[key]
-  if not ops then
-    ops = {}
-    kind[key] = ops
-  end
-  ops[member] = value
+  of_group(kind, key)[member] = value
 end
 
 local function zset(key, member, score) note(zsets, key, member, score) end
 local function set(key, member, there) note(sets, key, member, there) end
 local function hset(key, field, value) note(hashes, key, field, value) end
+
+-- Add to a count.
+local function tally(key, field, more)
+  local ops = of_group(counts, key)
+  ops[field] = (ops[field] or 0) + more
+end
 
 local function hget(key, field)
   local ops = hashes[key]
@@ -63,14 +34,6 @@ local function number(kind)
   local last = numbers[kind] or tonumber(call('HGET', P .. 'numbers', kind) or 0)
   numbers[kind] = last + 1
   return last + 1
-end
-
--- Lua cannot spread more than some 8,000 values into one call.
-local function many(command, key, values)
-  local count = #values
-  for from = 1, count, MOST do
-    call(command, key, unpack(values, from, math.min(from + MOST - 1, count)))
-  end
 end
 
 local function split(ops, pairwise, score_first)
@@ -107,10 +70,15 @@ local function flush()
   write(sets, 'SADD', 'SREM', false, false)
   for key, values in pairs(lists) do many('RPUSH', P .. key, values) end
   for key in pairs(gone) do call('DEL', P .. key) end
+  for key, changes in pairs(counts) do
+    for field, more in pairs(changes) do
+      if more ~= 0 then call('HINCRBY', P .. key, field, more) end
+    end
+  end
   if numbers then
     for kind, last in pairs(numbers) do call('HSET', P .. 'numbers', kind, last) end
   end
-  zsets, sets, hashes, lists, gone, numbers = {}, {}, {}, {}, {}, nil
+  zsets, sets, hashes, lists, gone, counts, numbers = {}, {}, {}, {}, {}, {}, nil
 end
 
 -- Codes of the channels that have moved; a ring is a hint, so it need not survive a failure.

@@ -1,4 +1,4 @@
--- with: base rows
+-- with: clock spread quick base rows
 -- ARGV[5..7]: worker, lease in seconds, and what else it says of itself.
 -- Answer: id, lease and whether it is to stop, of each job that it holds.
 although_full()

@@ -1,4 +1,4 @@
--- with: base rows families
+-- with: clock spread quick base rows families
 -- ARGV[5]: id; ARGV[6]: '1' to ask a running one to stop.
 although_full()
 local r, running = job(ARGV[FIRST]), ARGV[FIRST + 1] == '1'

@@ -1,4 +1,4 @@
--- with: base rows
+-- with: clock spread quick base rows
 -- ARGV[5]: kind of record; ARGV[6]: job; ARGV[7]: number to go on with, or ''; ARGV[8]: how many.
 -- Answer: the number to go on with, 0 at the end; then numbers and records, newest first.
 local kind, r = ARGV[FIRST], job(ARGV[FIRST + 1])

@@ -1,19 +1,11 @@
--- with: base rows families
+-- with: clock spread quick quick_claim base rows families
 -- ARGV[5..7]: worker, how many jobs, whether of all queues; then the names of the queues.
 --
 -- Answer: the instant at which time alone lets the next job start, or ''; the time; the jobs.
-although_full()
-local worker, limit, all = ARGV[FIRST], tonumber(ARGV[FIRST + 1]), ARGV[FIRST + 2] == '1'
+local worker, limit = ARGV[FIRST], tonumber(ARGV[FIRST + 1])
 -- constants: PROMOTED=500
 
-local wanted = {}
-for place = FIRST + 3, #ARGV do wanted[ARGV[place]] = true end
-local paused = {}
-for _, queue in ipairs(call('SMEMBERS', P .. 'paused')) do paused[queue] = true end
-
-local function is_open(queue)
-  return not paused[queue] and (all or wanted[queue])
-end
+local is_open = open_queues()
 
 local function expire()
   local ids = call('ZRANGEBYSCORE', P .. 'expiring', '-inf', now, 'LIMIT', 0, PROMOTED)
@@ -69,9 +61,7 @@ news.r = freed  -- whoever was promoted is given now, and each worker knows when
 -- The lines that are open to this worker, by lane.
 local lanes = {}
 for _, line in ipairs(call('SMEMBERS', P .. 'lines')) do
-  local colon = string.find(line, ':', 1, true)
-  local stop = colon + tonumber(string.sub(line, 1, colon - 1))
-  local queue, lane = string.sub(line, colon + 1, stop), string.sub(line, stop + 1)
+  local queue, lane = parts_of(line)
   if is_open(queue) then
     if not lanes[lane] then lanes[lane] = {} end
     table.insert(lanes[lane], line)

@@ -1,4 +1,4 @@
--- with: base rows families admission
+-- with: clock spread quick base rows families terms admission
 -- Answer: the time; then all jobs as they are now, unless each is as it was asked for.
 local plain = ARGV[FIRST] == '1'
 local ids, refusal = admit_all(FIRST + 1, #ARGV)
@@ -10,7 +10,7 @@ end
 local old, places = {}, {}
 for place, id in ipairs(ids) do
   -- Nothing but its id can have kept it out, so who was not there is as it was asked for.
-  if not zsets['task:' .. rows[id][NAMED].task] or not zsets['task:' .. rows[id][NAMED].task][id] then
+  if not inserted[id] then
     old[#old + 1] = id
     places[#places + 1] = place - 1
   end

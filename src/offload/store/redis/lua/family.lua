@@ -1,4 +1,4 @@
--- with: base rows families
+-- with: clock spread quick base rows families
 -- Answer: how many parents; the parents; the dependents.
 local r = job(ARGV[FIRST])
 if not r then return done({ '', 0 }) end

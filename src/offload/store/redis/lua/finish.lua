@@ -1,13 +1,6 @@
--- with: base rows families records
--- Five arguments an ending: id, what is fixed in size (see FIXED), result or '', the failure's
--- type, message and traceback (packed, or ''), the text to show or '', the holder if known.
---
+-- with: clock spread quick endings quick_finish base rows families records
 -- Answer: 1 for each ending that was applied, else 0.
-although_full()
-local FIXED = '>I4BBBi8di8'
-local MOVE = { complete = 1, retry = 2, release = 3, fail = 4, bury = 5, cancel = 6 }
 local LEADS = { COMPLETE, PENDING, PENDING, FAILED, DEAD, CANCELLED }
--- constants: ASKED=6
 local STOPPED = 'cancelled while running'
 
 local function fenced(id, lease, holder)
@@ -18,35 +11,37 @@ local function fenced(id, lease, holder)
 end
 
 local function finish(place)
-  local id, result, failure, shown, holder = ARGV[place], ARGV[place + 2], ARGV[place + 3],
-    ARGV[place + 4], ARGV[place + 5]
-  local lease, asked, crashed, failed, delay, ran, memory = parse(FIXED, ARGV[place + 1])
-  local r = fenced(id, lease, holder)
+  local id, t, said, shown = ARGV[place], terms_of(ARGV[place + 1]), '', ''
+  local r = fenced(id, t.lease, t.holder)
   if not r then return 0 end
-  local move = asked
-  if r[CANCEL] == 1 and LEADS[asked] == PENDING then move, shown = MOVE.cancel, STOPPED end
-  if failed == 1 and asked ~= MOVE.cancel then
-    record(r, 'errors', 'I4i8c0c0', r[ATTEMPT], now, failure, id)
+  if ARGV[place + 4] ~= '' then
+    local failure, after = parse('>I4c0', ARGV[place + 4])
+    said, shown = failure, sub(ARGV[place + 4], after)
   end
-  if ran >= 0 then
-    record(r, 'metrics', 'I4Bi8di8i8Hc0c0', r[ATTEMPT], move, r[STARTED_AT] - r[RUN_AT], ran, memory,
-      now, #r[NAMED].task, r[NAMED].task, id)
+  local move = t.move
+  if r[CANCEL] == 1 and LEADS[move] == PENDING then move, shown = CANCELLING, STOPPED end
+  if t.failed == 1 and t.move ~= CANCELLING then
+    record(r, 'errors', 'I4i8c0c0', r[ATTEMPT], now, said, id)
+  end
+  if ARGV[place + 2] ~= '' then
+    record(r, 'metrics', 'I4Bi8i8i8c0c0c0', r[ATTEMPT], move, now, r[STARTED_AT], r[RUN_AT],
+      ARGV[place + 2], r[NAMED].of_metric, id)
   end
   if r[NAMED].lane ~= '' then news.r = true end
   stop_running(r)
-  r[CRASHES] = r[CRASHES] + crashed
-  if move == MOVE.release then r[ATTEMPT] = r[ATTEMPT] - 1 end
-  if move == MOVE.complete then
+  r[CRASHES] = r[CRASHES] + t.crashed
+  if move == RELEASING then r[ATTEMPT] = r[ATTEMPT] - 1 end
+  if move == COMPLETING then
     if r[ERROR] == 1 then say(r, 'error') end
     r[PROGRESS] = 100
-    hset('result', id, result)
-  elseif failed == 1 or move ~= asked then
+    hset('result', id, ARGV[place + 3])
+  elseif t.failed == 1 or move ~= t.move then
     say(r, 'error', shown)
   end
   local state = LEADS[move]
   if state == PENDING then
     -- A released job keeps its due time, and with it its place in the line.
-    if move ~= MOVE.release or delay > 0 then r[RUN_AT] = now + delay end
+    if move ~= RELEASING or t.delay > 0 then r[RUN_AT] = now + t.delay end
     become(r, PENDING)
     wait(r)
     news.r = true
@@ -72,10 +67,12 @@ flush()
 local letters = show(dead, {})
 for place, id in ipairs(dead) do
   local from = (place - 1) * SEEN
+  local extra = letters[from + 4] or {}
   call('DEL', P .. 'letter:' .. id)
   call('HSET', P .. 'letter:' .. id, 'row', letters[from + 2])
-  for at, what in ipairs(WHAT) do
-    if letters[from + 2 + at] then call('HSET', P .. 'letter:' .. id, what, letters[from + 2 + at]) end
+  call('HSET', P .. 'letter:' .. id, 'body', letters[from + 3])
+  for at, what in ipairs(REST) do
+    if extra[at] then call('HSET', P .. 'letter:' .. id, what, extra[at]) end
   end
 end
 return done(applied)

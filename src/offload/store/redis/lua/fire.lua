@@ -1,4 +1,4 @@
--- with: base rows families admission
+-- with: clock spread quick base rows families terms admission
 -- For each fire: its schedule, tick and next tick, how many jobs it has, and their requests and
 -- ticks, six arguments a job.
 --
@@ -44,8 +44,9 @@ end
 local function glimpse(ids, seen)
   for _, id in ipairs(ids) do
     local n = #seen
-    seen[n + 1], seen[n + 2] = id, rows[id][RAW]
-    for place, what in ipairs(WHAT) do seen[n + 2 + place] = hget(what, id) end
+    local rest = {}
+    for place, what in ipairs(REST) do rest[place] = hget(what, id) end
+    seen[n + 1], seen[n + 2], seen[n + 3], seen[n + 4] = id, rows[id][RAW], hget('body', id), rest
   end
 end
 

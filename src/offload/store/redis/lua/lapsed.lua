@@ -1,4 +1,4 @@
--- with: base rows
+-- with: clock spread quick base rows
 -- ARGV[5]: how many. Answer: why, for each job; then the jobs.
 although_full()
 local left = tonumber(ARGV[FIRST])

@@ -1,4 +1,4 @@
--- with: base rows
+-- with: clock spread quick base rows
 -- ARGV[5..6]: the first and the last place, newest first; or ARGV[5] '' and then ids.
 local ids
 if ARGV[FIRST] == '' then
@@ -9,10 +9,9 @@ else
 end
 local reply = { '' }
 for _, id in ipairs(ids) do
-  local letter = call('HMGET', P .. 'letter:' .. id, 'row', unpack(WHAT))
-  if letter[1] then
-    reply[#reply + 1] = id
-    for place = 1, SEEN - 1 do reply[#reply + 1] = letter[place] end
-  end
+  local n = #reply
+  local rest = call('HMGET', P .. 'letter:' .. id, 'row', 'body', unpack(REST))
+  local row, body = table.remove(rest, 1), table.remove(rest, 1)
+  if row then reply[n + 1], reply[n + 2], reply[n + 3], reply[n + 4] = id, row, body, rest end
 end
 return done(reply)

@@ -1,4 +1,4 @@
--- with: base
+-- with: clock spread quick base
 -- ARGV[5]: 'take' or 'drop'; ARGV[6..8]: name, owner, seconds. Answer: the token, or 0.
 although_full()
 local LOCK = '>i8ddHc0Hc0'

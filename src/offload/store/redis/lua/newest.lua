@@ -1,4 +1,4 @@
--- with: base
+-- with: clock spread quick base
 -- ARGV[5]: kind of record; ARGV[6]: the number to go on below, or ''; ARGV[7]: how many to look at.
 -- Answer: the first number that was looked at, or 0 at the end; then numbers and records.
 local kind = ARGV[FIRST]

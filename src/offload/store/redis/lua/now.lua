@@ -1,2 +1,2 @@
--- with: base
+-- with: clock spread quick base
 return done({ '', now })

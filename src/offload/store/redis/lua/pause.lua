@@ -1,4 +1,4 @@
--- with: base
+-- with: clock spread quick base
 -- ARGV[5]: queue; ARGV[6]: '1' to close it. Answer whether that changed anything.
 although_full()
 local command = ARGV[FIRST + 1] == '1' and 'SADD' or 'SREM'

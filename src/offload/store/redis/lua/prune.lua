@@ -1,11 +1,10 @@
--- with: base rows families admission records
+-- with: clock spread quick base rows families terms admission records removing
 -- ARGV[5]: a kind: jobs, dead, records, workers. ARGV[6]: an age in seconds, or ''. ARGV[7]: how
 -- many at most. Answer: how many went, how many records that is, whether there may be more.
 although_full()
 local kind, age, left = ARGV[FIRST], tonumber(ARGV[FIRST + 1]), tonumber(ARGV[FIRST + 2])
 local before = age and now - age * 1000
-local RECORDS = { 'errors', 'logs', 'metrics' }
-local AT = { errors = LINKS + 5, logs = LINKS + 5, metrics = LINKS + 30 }
+local AT = { errors = LINKS + 5, logs = LINKS + 5, metrics = LINKS + 6 }
 -- constants: LOOKED=2000
 
 local function needed(r)
@@ -17,82 +16,6 @@ local function needed(r)
     if child and child[STATE] == PENDING and child[BLOCKERS] > 0 then return true end
   end
   return false
-end
-
-local function without(list, unwanted)
-  local rest = {}
-  for _, each in ipairs(list) do
-    if each ~= unwanted then rest[#rest + 1] = each end
-  end
-  return rest
-end
-
--- Forget whom this job waited for, and who waited for it.
-local function cut(r)
-  for _, parent in ipairs(parents_of(r)) do zset('children:' .. parent, r[ID], false) end
-  for _, id in ipairs(children(r)) do
-    local child = rows[id]
-    if child then
-      local rest = without(parents_of(child), r[ID])
-      hset('parents', id, #rest > 0 and cjson.encode(rest) or false)
-      if #rest == 0 then
-        child[PARENTS] = 0
-        keep(child)
-      end
-    end
-  end
-  gone['children:' .. r[ID]] = true
-end
-
-local function drop_records(r)
-  local count = 0
-  for _, what in ipairs(RECORDS) do
-    local this = r[LAST[what]]
-    while this > 0 do
-      local raw = hget(what, this)
-      hset(what, this, false)
-      this = parse('>i8', raw)
-      count = count + 1
-    end
-  end
-  return count
-end
-
-local function drop_index(r)
-  zset(crowd(r), r[ID], false)
-  zset('task:' .. r[NAMED].task, r[ID], false)
-  if r[NAMED].schedule ~= '' then zset('schedule:' .. r[NAMED].schedule, r[ID], false) end
-  if r[TAGGED] == 1 then
-    local body = call('HGET', P .. 'body', r[ID])
-    local head = cjson.decode((parse('>I4c0', body)))
-    for _, tag in ipairs(head.tags) do zset('tag:' .. tag, r[ID], false) end
-  end
-  zset(r[TTL] >= 0 and 'outliving' or 'ended', r[ID], false)
-  if r[NAMED].key ~= '' and hget('keys', r[NAMED].key) == r[ID] then hset('keys', r[NAMED].key, false) end
-end
-
-local queues = {}
-
-local function remove(r)
-  local count = drop_records(r)
-  drop_index(r)
-  cut(r)
-  for _, what in ipairs({ 'row', 'body', 'error', 'message', 'data', 'result', 'parents' }) do
-    hset(what, r[ID], false)
-  end
-  gone['parts:' .. r[ID]] = true
-  gone['repeats:' .. r[ID]] = true
-  rows[r[ID]] = false
-  queues[r[NAMED].queue] = true
-  return count
-end
-
-local function close_empty_queues()
-  for queue in pairs(queues) do
-    local count = 0
-    for state = PENDING, CANCELLED do count = count + call('ZCARD', P .. 'jobs:' .. state .. ':' .. queue) end
-    if count == 0 then call('SREM', P .. 'queues', queue) end
-  end
 end
 
 local function prune_jobs()
@@ -116,7 +39,7 @@ local function prune_jobs()
   sweep('outliving', now)
   if before then sweep('ended', before) end
   flush()
-  close_empty_queues()
+  close_empty_crowds()
   if count > 0 then news.c = true end
   return count, records
 end
@@ -145,7 +68,7 @@ local function owner(what, raw)
     local _, _, _, _, _, after = parse('>I4i8I4c0I4c0I4c0', raw, LINKS + 1)
     return string.sub(raw, after)
   end
-  local _, _, _, _, _, _, _, after = parse('>I4Bi8di8i8Hc0', raw, LINKS + 1)
+  local _, _, _, _, _, _, _, _, after = parse('>I4Bi8i8i8di8Hc0', raw, LINKS + 1)
   return string.sub(raw, after)
 end
 

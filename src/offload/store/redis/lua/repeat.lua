@@ -1,4 +1,4 @@
--- with: base rows families admission
+-- with: clock spread quick base rows families terms admission
 -- ARGV[5]: 'dead' or 'ended'; then for each job its id, its row as it was read, and a request.
 --
 -- Answer: the new jobs, each after the place of its origin among those asked for.

@@ -1,4 +1,4 @@
--- with: base rows families records
+-- with: clock spread quick base rows families records
 -- Eight arguments a report: id, lease, holder if known, progress or '', message ('' or '=' and the
 -- text), data (likewise), log lines and parts (packed, see `text_at`).
 although_full()

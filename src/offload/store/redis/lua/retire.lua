@@ -1,3 +1,3 @@
--- with: base
+-- with: clock spread quick base
 call('HDEL', P .. 'workers', ARGV[FIRST])
 return done({ '' })

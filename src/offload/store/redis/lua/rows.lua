@@ -1,48 +1,26 @@
 -- Jobs. What scripts must know of one is its row, a packed line of numbers and names; the rest
 -- (its body) is the client's. Texts that most jobs never have are in hashes of their own.
 -- A row is a list, which is made in a fraction of the time that a table of names takes.
-local ROW = '>BBBBBBBBBBBBbI4I4I4I4I4i8i8i8i8i8i8i8i8di8i8i8Hc0c0'
--- The length of its worker's name and that, the bytes of its names, the names, its id, all bytes.
+-- Its bytes are as `quick` says.
 -- constants: STATE=1 PHASE=2 CANCEL=3 ERROR=4 MESSAGE=5 DATA=6 PARENTS=7 CHILDREN=8 TAGGED=9
--- constants: SCOPE=10 POLICY=11 INPUTS=12 PROGRESS=13 VERSION=14 ATTEMPT=15 LEASE=16
--- constants: CRASHES=17 BLOCKERS=18 SEQ=19 PRIORITY=20 RUN_AT=21 CREATED_AT=22 STARTED_AT=23
--- constants: FINISHED_AT=24 EXPIRES_AT=25 KEY_UNTIL=26 TTL=27 METRICS=28 ERRORS=29 LOGS=30
--- constants: LENGTH=31 WORKER=32 TAIL=33 NAMED=34 ID=35 RAW=36
-local TAIL_FORMAT = '>Hc0Hc0Hc0Hc0I4c0'
+-- constants: SCOPE=10 POLICY=11 INPUTS=12 SPECIAL=13 PROGRESS=14 VERSION=15 ATTEMPT=16 LEASE=17
+-- constants: STARTED_AT=18 FINISHED_AT=19 LENGTH=20 WORKER=21 METRICS=22 SEQ=23 RUN_AT=24
+-- constants: CRASHES=25 BLOCKERS=26 PRIORITY=27 CREATED_AT=28 EXPIRES_AT=29 KEY_UNTIL=30 TTL=31
+-- constants: ERRORS=32 LOGS=33 TAIL=34 NAMED=35 ID=36 RAW=37
 -- Which of a row's texts there are, and the last of its records.
 local HAS = { error = ERROR, message = MESSAGE, data = DATA }
 local LAST = { metrics = METRICS, errors = ERRORS, logs = LOGS }
 
 local rows = {}
 
--- Most jobs of a script share their names.
-local names = {}
-
-local function names_of(tail)
-  local found = names[tail]
-  if not found then
-    found = {}
-    found.queue, found.task, found.lane, found.schedule, found.key = parse(TAIL_FORMAT, tail)
-    -- A line of ready jobs for each queue and lane. The length of the queue's name comes first,
-    -- so that no two of them have one key, whatever the names are.
-    found.line = #found.queue .. ':' .. found.queue .. found.lane
-    found.ready = 'ready:' .. found.line
-    found.of_task = 'task:' .. found.task
-    found.crowds = {}
-    for state = 1, 6 do found.crowds[state] = 'jobs:' .. state .. ':' .. found.queue end
-    names[tail] = found
-  end
-  return found
-end
-
 local NUMBERS = string.sub(ROW, 1, -3)
 
 local function row_of(id, raw)
-  local a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r, s, t, u, v, w, x, y, z, aa, ab, ac, ad,
-    worker, from = parse(NUMBERS, raw)
+  local a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r, s, worker, t, u, v, w, x, y, z, aa, ab,
+    ac, ad, ae, from = parse(NUMBERS, raw)
   local tail = string.sub(raw, from)
-  return { a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r, s, t, u, v, w, x, y, z, aa, ab, ac,
-    ad, #worker, worker, tail, names_of(tail), id, raw }
+  return { a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r, s, #worker, worker, t, u, v, w, x,
+    y, z, aa, ab, ac, ad, ae, tail, names_of(tail), id, raw }
 end
 
 local function load(ids)
@@ -54,13 +32,9 @@ local function load(ids)
       rows[id] = false
     end
   end
-  for from = 1, n, MOST do
-    local to = math.min(from + MOST - 1, n)
-    local found = call('HMGET', P .. 'row', unpack(wanted, from, to))
-    for place, raw in ipairs(found) do
-      local id = wanted[from + place - 1]
-      rows[id] = raw and row_of(id, raw)
-    end
+  for place, raw in ipairs(values_of(P .. 'row', wanted)) do
+    local id = wanted[place]
+    rows[id] = raw and row_of(id, raw)
   end
 end
 
@@ -121,14 +95,28 @@ local function wait_no_more(r)
   r[PHASE] = 0
 end
 
-local function crowd(r)
-  return r[NAMED].crowds[r[STATE]]
+-- Jobs are in sorted sets by state, queue and task, oldest first. Those that run are few, and with
+-- their workers: they are only counted.
+local function join(r)
+  if r[STATE] == RUNNING then
+    tally('running', r[NAMED].queue, 1)
+  else
+    zset(CROWD[r[STATE]] .. r[NAMED].crowd, r[ID], r[SEQ])
+  end
+end
+
+local function leave(r)
+  if r[STATE] == RUNNING then
+    tally('running', r[NAMED].queue, -1)
+  else
+    zset(CROWD[r[STATE]] .. r[NAMED].crowd, r[ID], false)
+  end
 end
 
 local function become(r, state)
-  zset(crowd(r), r[ID], false)
+  leave(r)
   r[STATE] = state
-  zset(crowd(r), r[ID], r[SEQ])
+  join(r)
 end
 
 -- --- ends ------------------------------------------------------------------------------------
@@ -175,25 +163,28 @@ end
 
 local function texts(ids, what)
   local wanted, found = owners(ids, what), {}
-  for from = 1, #wanted, MOST do
-    local values = call('HMGET', P .. what, unpack(wanted, from, math.min(from + MOST - 1, #wanted)))
-    for place, value in ipairs(values) do found[wanted[from + place - 1]] = value end
-  end
+  for place, value in ipairs(values_of(P .. what, wanted)) do found[wanted[place]] = value end
   return found
 end
 
-local WHAT = { 'body', 'error', 'message', 'data', 'result' }
--- constants: SEEN=7
+-- What few jobs have, or only those that have ended.
+local REST = { 'error', 'message', 'data', 'result' }
+-- constants: SEEN=4
 
--- Append the jobs to a reply, as many values for each: id, row, then what else there is of it.
--- What was changed must have been flushed.
+-- Append the jobs to a reply, as many values for each: id, row, body, and a list of what else
+-- there is. What was changed must have been flushed.
 local function show(ids, reply)
   load(ids)
-  local found, n = {}, #reply
-  for place, what in ipairs(WHAT) do found[place] = texts(ids, what) end
+  local n, bodies, rest = #reply, texts(ids, 'body'), {}
+  for place, what in ipairs(REST) do
+    for id, text in pairs(texts(ids, what)) do
+      if not rest[id] then rest[id] = { false, false, false, false } end
+      rest[id][place] = text
+    end
+  end
   for _, id in ipairs(ids) do
-    reply[n + 1], reply[n + 2] = id, rows[id] and rows[id][RAW]
-    for place = 1, #WHAT do reply[n + 2 + place] = found[place][id] or false end
+    reply[n + 1], reply[n + 2], reply[n + 3] = id, rows[id] and rows[id][RAW], bodies[id] or false
+    reply[n + 4] = rest[id] or false
     n = n + SEEN
   end
   return reply

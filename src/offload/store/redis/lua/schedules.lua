@@ -1,4 +1,4 @@
--- with: base
+-- with: clock spread quick base
 -- Replace each schedule as it was read by what it is to be: name, before, after ('' for none).
 -- Answer: 1, or 0 if one has changed since, and then nothing was written.
 for place = FIRST, #ARGV, 3 do

@@ -1,4 +1,4 @@
--- with: base
+-- with: clock spread quick base
 -- Answer: name, seconds since its last beat, whether it is of this boot, and the beat, of each.
 local reply, beats = { '' }, call('HGETALL', P .. 'workers')
 for place = 1, #beats, 2 do

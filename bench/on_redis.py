@@ -1,0 +1,138 @@
+"""offload on Redis, on one Valkey server: `python -m bench.on_redis`.
+
+Its log is synced each second. The server is that which the tests would find, and nobody else's:
+it is emptied again and again.
+"""
+
+import argparse
+import asyncio
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+from bench import library, raw_redis
+from bench.served import SLICE, Figures, Pair, Peer, Served, Span, figures, markdown
+from offload.core.records import Finish
+from offload.core.states import Move
+from offload.store.base import Beat
+from offload.store.open import open_store
+from tests.servers.valkey import ValkeyServer, ask
+
+PAIRS = (
+    Pair("single enqueue", library.single, raw_redis.insert_singly, 5_000),
+    Pair("map", library.batch, raw_redis.insert_batch, 50_000),
+    Pair("no-op jobs, one worker process", library.drain, raw_redis.drain, 50_000),
+)
+PEERS = (
+    Peer("streaQ", "redis_streaq.py", 5_000, ["64"]),
+    Peer("dramatiq, no results", "redis_dramatiq.py", 3_000, ["8"]),
+    Peer("SAQ", "redis_saq.py", 1_000, ["50"]),
+    Peer("taskiq", "redis_taskiq.py", 1_000, ["100"]),
+    Peer("arq", "redis_arq.py", 1_000, ["100"]),
+    Peer("Celery, no results", "redis_celery.py", 1_000, ["64"]),
+    Peer("RQ", "redis_rq.py", 500, []),
+)
+
+WORKER = "bench"
+AT_ONCE = 1_000
+
+
+def finish_all(place: str) -> None:
+    """Claim and end all that is pending, without a program that runs it."""
+    asyncio.run(_finish_all(place))
+
+
+async def _finish_all(place: str) -> None:
+    store = open_store(place)
+    await store.open()
+    await store.heartbeat(Beat(WORKER, 600.0))
+    while jobs := (await store.claim(WORKER, None, AT_ONCE)).jobs:
+        ends = [Finish(job.id, job.lease, Move.COMPLETE, result=b"null", ran=0.0) for job in jobs]
+        assert all(await store.finish(ends))
+    await store.retire(WORKER)
+    await store.close()
+
+
+def ended(port: int, place: str, since: int) -> Span:
+    """Return how many jobs have ended after an instant; when, once there are enough of them."""
+    key = "{offload}:ended"
+    count = ask(port, "ZCOUNT", key, f"({since}", "+inf")
+    assert isinstance(count, int)
+    if count < SLICE:
+        return count, 0, 0
+    ids = ask(port, "ZRANGEBYSCORE", key, f"({since}", "+inf")
+    assert isinstance(ids, list)
+    first, last = asyncio.run(library.stamps(place, [each.decode() for each in ids]))
+    return count, first, last
+
+
+def operations(port: int, place: str) -> int:
+    """Return how often the server was asked so far; what one script does is one operation."""
+    assert place
+    info = ask(port, "INFO", "stats")
+    assert isinstance(info, bytes)
+    facts = dict(line.split(b":") for line in info.splitlines() if b":" in line)
+    return int(facts[b"total_reads_processed"])
+
+
+@contextmanager
+def empty(server: ValkeyServer) -> Iterator[str]:
+    """Yield the server with nothing on it."""
+    ask(server.port, "FLUSHALL")
+    yield server.url
+
+
+def served(server: ValkeyServer) -> Served:
+    """Return what is measured on this server."""
+    return Served(
+        "Valkey",
+        PAIRS,
+        PEERS,
+        fresh=partial(empty, server),
+        operations=partial(operations, server.port),
+        finish_all=finish_all,
+        ended=partial(ended, server.port),
+    )
+
+
+def version(port: int) -> str:
+    """Return the server's version."""
+    info = ask(port, "INFO", "server")
+    assert isinstance(info, bytes)
+    facts = dict(line.split(b":", 1) for line in info.splitlines() if b":" in line)
+    return facts.get(b"valkey_version", facts[b"redis_version"]).decode()
+
+
+def measured(rounds: int, samples: int, rows: int) -> tuple[Figures, str]:
+    """Return the figures, and as tables."""
+    # A log that is rewritten takes a core for seconds, from whoever happens to be measured then.
+    server = ValkeyServer(
+        appendonly="yes", appendfsync="everysec", auto_aof_rewrite_percentage="0"
+    )
+    server.start()
+    try:
+        described = served(server)
+        found = figures(described, rounds=rounds, samples=samples, rows=rows)
+        return {"server": version(server.port), **found}, markdown(described, found)
+    finally:
+        server.remove()
+
+
+def main() -> None:
+    """Measure, print, and keep the figures if a file is named."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5, help="rounds of each (default 5)")
+    parser.add_argument("--samples", type=int, default=300, help="latencies (default 300)")
+    parser.add_argument("--rows", type=int, default=1_000_000, help="rows of the crowded store")
+    parser.add_argument("--out", type=Path, help="a JSON file for the figures")
+    options = parser.parse_args()
+    found, tables = measured(options.rounds, options.samples, options.rows)
+    print(tables)
+    if options.out is not None:
+        options.out.write_text(json.dumps(found, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
