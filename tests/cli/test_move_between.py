@@ -9,12 +9,16 @@ import pytest
 from offload import JobError, Queue
 from tests.cli.terminal import Terminal
 
-PLACES = ("sqlite", "postgresql")
+PLACES = ("sqlite", "postgresql", "redis")
 
 
 @pytest.fixture
-def urls(tmp_path: Path, postgres_url: str) -> dict[str, str]:
-    return {"sqlite": f"sqlite:///{tmp_path / 'old.db'}", "postgresql": postgres_url}
+def urls(tmp_path: Path, postgres_url: str, redis_url: str) -> dict[str, str]:
+    return {
+        "sqlite": f"sqlite:///{tmp_path / 'old.db'}",
+        "postgresql": postgres_url,
+        "redis": redis_url,
+    }
 
 
 @pytest.mark.parametrize("to", PLACES)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from offload.core.errors import StoreRefused
-from offload.core.job import Inputs, Job, NewJob, OnParentFailure
+from offload.core.job import Job, NewJob, OnParentFailure
 from offload.core.lane import Lane
 from offload.core.parcel import Parcel
 from offload.core.states import State
@@ -156,4 +156,9 @@ def _metric(row: Any, job: Job, job_id: bytes) -> bytes:
     task, memory = job.task.encode(), -1 if row.memory is None else row.memory
     instants = row.recorded_at, round(row.wait * 1000), 0
     measured = struct.pack(">dqH", row.ran, memory, len(task))
-    return struct.pack(">IB3q", row.attempt, MOVE_CODES[row.move], *instants) + measured + task + job_id
+    return (
+        struct.pack(">IB3q", row.attempt, MOVE_CODES[row.move], *instants)
+        + measured
+        + task
+        + job_id
+    )

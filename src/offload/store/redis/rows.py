@@ -110,7 +110,7 @@ def job_of(shown: Sequence[Any]) -> Job:
 class Kept(NamedTuple):
     """Numbers of a row that are no part of a job as it is seen."""
 
-    has_parents: bool
+    has_parents: int
     scope: int
     policy: int
     inputs: int
@@ -124,7 +124,10 @@ class Kept(NamedTuple):
 def row_of(row: bytes) -> Kept:
     """Return what only stores want to know."""
     numbers = _numbers(row)
-    return Kept(numbers[6] == 1, *numbers[9:12], *numbers[21:23], numbers[29], *numbers[31:33])
+    return Kept._make(numbers[place] for place in KEPT_AT)
+
+
+KEPT_AT = (6, 9, 10, 11, 21, 22, 29, 31, 32)
 
 
 def number_of(row: bytes) -> int:

@@ -3,16 +3,28 @@
 import asyncio
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from offload.core.alike import Alike
 from offload.core.errors import ConfigurationError, DependencyError, DuplicateJob
 from offload.core.job import Job, NewJob, repeated, stored
-from offload.core.records import Finish, Held, Report
+from offload.core.parcel import Parcel
+from offload.core.records import DeadLetter, Finish, Held, Report
 from offload.core.schedule import Edit, Fire, Schedule, edited, redefined
-from offload.store.base import FORGET_WORKERS, Beat, Capabilities, Channel, Claim, Lapse, Pruned
+from offload.store.base import (
+    FORGET_WORKERS,
+    Beat,
+    Capabilities,
+    Channel,
+    Claim,
+    Lapse,
+    Pruned,
+    RecordFilter,
+)
 from offload.store.clock import Clock
 from offload.store.health import Level
+from offload.store.redis import moving
 from offload.store.redis.address import address_of
 from offload.store.redis.ear import CODES, Ear
 from offload.store.redis.health import eviction, facts
@@ -22,7 +34,7 @@ from offload.store.redis.link import Link
 from offload.store.redis.reading import Reading
 from offload.store.redis.records import schedule_of, schedule_row
 from offload.store.redis.requests import are_plain, ending, news, request, requests
-from offload.store.redis.rows import SEEN, Reply, all_jobs_of, job_of
+from offload.store.redis.rows import SEEN, Reply, all_jobs_of, job_of, row_of
 from offload.store.redis.wire import Part
 from offload.store.signals import Signals
 
@@ -30,6 +42,8 @@ LAYOUT = 1
 """Rises when an older version could not work with what a newer one has stored."""
 SLICE = 200
 """How much a prune removes at a time: nobody else is served meanwhile."""
+MOST_RECORDS = 1_000_000
+"""More than is kept of any job."""
 
 
 class RedisStore(Reading):
