@@ -130,6 +130,7 @@ def test_no_statement_reads_a_whole_table(connection: psycopg.Connection[Any], n
         ("ready_lanes", {"jobs_in_line", "jobs_in_lane"}),
         ("first_in_lane", {"jobs_in_line"}),
         ("finish", {"jobs_id"}),
+        ("complete", {"jobs_id"}),
         ("report", {"jobs_id"}),
         ("beat", {"jobs_running"}),
         ("lapsed", {"jobs_running"}),

@@ -84,8 +84,11 @@ class Bell:
     async def _run(self) -> None:
         while True:
             try:
-                async with await connected(self._address, tuned=False) as connection:
+                connection = await connected(self._address, tuned=False)
+                try:
                     await self._serve(connection)
+                finally:  # not `async with`, which would roll back a ring that is under way
+                    await connection.close()
             except (psycopg.Error, OSError) as error:
                 log.debug("no news of other processes for now: %s", error)
             await asyncio.sleep(LONGEST_REST * (0.5 + random.random()))  # noqa: S311 - jitter
