@@ -130,6 +130,7 @@ def test_no_statement_reads_a_whole_table(connection: psycopg.Connection[Any], n
         ("ready_lanes", {"jobs_in_line", "jobs_in_lane"}),
         ("first_in_lane", {"jobs_in_line"}),
         ("finish", {"jobs_id"}),
+        ("complete", {"jobs_id"}),
         ("report", {"jobs_id"}),
         ("beat", {"jobs_running"}),
         ("lapsed", {"jobs_running"}),
@@ -153,3 +154,19 @@ def test_a_claim_reads_no_more_of_a_queue_than_it_takes(
     steps = planned(connection, SQL["claim"])
     [line] = [step for step in steps if step["Node Type"] == "LockRows"]
     assert [step["Node Type"] for step in nodes(line)] == ["LockRows", "Index Scan"]
+
+
+def test_a_claim_walks_past_nothing_that_has_ended_if_most_jobs_are_ready(
+    connection: psycopg.Connection[Any],
+) -> None:
+    """The server guesses that a claim takes a tenth of what is ready, and may join by walking."""
+    name = "ready"
+    migrated(connection, name)
+    fill = FILL.partition(";")[0].replace("{schema}", name).replace("{rows}", str(ROWS))
+    connection.execute(f"{fill} WHERE kind = 'r'".replace("'q' || n % 3", "'q'").encode())
+    connection.execute(f"ANALYZE {name}.jobs".encode())
+    steps = planned(connection, statements(name)["claim"])
+    connection.execute(f"DROP SCHEMA {name} CASCADE".encode())
+    by_seq = [step for step in steps if step.get("Index Name") == "jobs_pkey"]
+    assert by_seq
+    assert all("Index Cond" in step for step in by_seq)

@@ -28,9 +28,11 @@ CODES = {
 }
 CHANNELS = {code: channel for channel, code in CODES.items()}
 
-SPACING, BURST = 0.01, 10
+SPACING, BURST = 0.004, 25
 """Seconds between two rings of one process, but for so many at once after a silence: what comes in
 between is told together."""
+PATIENCE = 0.01
+"""Seconds that a ring may wait for others which nobody waits for."""
 
 
 def notice(schema: str, channels: Iterable[Channel], sender: str = "-") -> tuple[str, str]:
@@ -49,7 +51,10 @@ class Bell:
         self._name = f"offload_{address.schema}"
         self._news: set[Channel] = set()
         self._rings_at = 0.0
-        self._something = asyncio.Event()
+        self._timer: asyncio.TimerHandle | None = None
+        self._connection: Connection | None = None
+        self._broken: asyncio.Future[None] | None = None
+        self._is_asking = False
         self._task: asyncio.Task[None] | None = None
 
     def listen(self) -> None:
@@ -57,16 +62,16 @@ class Bell:
         if not self._address.pooled:
             self._start()
 
-    def ring(self, channels: set[Channel]) -> None:
+    def ring(self, channels: set[Channel], wait: float = 0.0) -> None:
         """Wake the other listeners soon; called after a commit."""
-        if not self._news:
-            loop = asyncio.get_running_loop()
-            loop.call_at(max(self._rings_at, loop.time()), self._something.set)
         self._news |= channels
         self._start()
+        now = asyncio.get_running_loop().time()
+        self._tell_at(max(self._rings_at, now + wait), now)
 
     async def close(self) -> None:
         """Hang up."""
+        self._forget_timer()
         task, self._task = self._task, None
         if task is not None:
             task.cancel()
@@ -79,8 +84,11 @@ class Bell:
     async def _run(self) -> None:
         while True:
             try:
-                async with await connected(self._address, tuned=False) as connection:
+                connection = await connected(self._address, tuned=False)
+                try:
                     await self._serve(connection)
+                finally:  # not `async with`, which would roll back a ring that is under way
+                    await connection.close()
             except (psycopg.Error, OSError) as error:
                 log.debug("no news of other processes for now: %s", error)
             await asyncio.sleep(LONGEST_REST * (0.5 + random.random()))  # noqa: S311 - jitter
@@ -92,29 +100,66 @@ class Bell:
             await connection.execute(f'LISTEN "{self._name}"'.encode())
             for channel in Channel:  # what was rung until now is not known
                 self._heard(channel)
-        loop, descriptor = asyncio.get_running_loop(), connection.fileno()
-        while True:
-            loop.add_reader(descriptor, self._something.set)
-            try:
-                await self._something.wait()
-            finally:
-                loop.remove_reader(descriptor)
-            self._something.clear()
-            self._hear(connection)
-            now = loop.time()
-            if self._news and now >= self._rings_at:
-                self._rings_at = max(self._rings_at, now - BURST * SPACING) + SPACING
-                await self._tell(connection)
+        loop = asyncio.get_running_loop()
+        self._connection, self._broken, self._is_asking = connection, loop.create_future(), False
+        descriptor = connection.fileno()
+        loop.add_reader(descriptor, self._look, connection)
+        try:
+            self._tell()
+            await self._broken
+        finally:
+            loop.remove_reader(descriptor)
+            self._connection = None
 
-    def _hear(self, connection: Connection) -> None:
-        connection.pgconn.consume_input()  # raises if the other side has hung up
-        while notify := connection.pgconn.notifies():
-            self._read(notify.extra.decode())
+    # Both are called by the loop itself: a task and its wake-up would take longer than the rest.
 
-    async def _tell(self, connection: Connection) -> None:
+    def _look(self, connection: Connection) -> None:
+        """Hear what others have rung, and that the own ring is through."""
+        pgconn = connection.pgconn
+        try:
+            pgconn.consume_input()  # raises if the other side has hung up
+            while notify := pgconn.notifies():
+                self._read(notify.extra.decode())
+            while self._is_asking and not pgconn.is_busy():
+                self._is_asking = pgconn.get_result() is not None
+        except psycopg.Error as error:
+            self._give_up(error)
+            return
+        if self._news and not self._is_asking:
+            now = asyncio.get_running_loop().time()
+            self._tell_at(self._rings_at, now)
+
+    def _tell(self) -> None:
+        """Ring, unless there is no connection yet, or the ring before is not through."""
+        self._forget_timer()
+        if not self._news or self._connection is None or self._is_asking:
+            return
         news, self._news = self._news, set()
-        said = notice(self._address.schema, news, self._me)
-        await connection.execute(b"SELECT pg_notify(%s, %s)", said)
+        now = asyncio.get_running_loop().time()
+        self._rings_at = max(self._rings_at, now - BURST * SPACING) + SPACING
+        said = [each.encode() for each in notice(self._address.schema, news, self._me)]
+        try:
+            self._connection.pgconn.send_query_params(b"SELECT pg_notify($1, $2)", said)
+            self._connection.pgconn.flush()
+            self._is_asking = True
+        except psycopg.Error as error:
+            self._give_up(error)
+
+    def _tell_at(self, due: float, now: float) -> None:
+        if due <= now:
+            self._tell()
+        elif self._timer is None or due < self._timer.when():
+            self._forget_timer()
+            self._timer = asyncio.get_running_loop().call_at(due, self._tell)
+
+    def _forget_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _give_up(self, error: psycopg.Error) -> None:
+        if self._broken is not None and not self._broken.done():
+            self._broken.set_exception(error)
 
     def _read(self, payload: str) -> None:
         sender, _, codes = payload.partition(" ")

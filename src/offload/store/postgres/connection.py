@@ -20,6 +20,7 @@ from offload.store.postgres.locks import number_of
 from offload.store.postgres.rows import Values
 from offload.store.postgres.statements import statements
 from offload.store.postgres.url import Address
+from offload.store.postgres.wire import Wire
 from offload.store.records import Row
 
 T = TypeVar("T")
@@ -66,9 +67,12 @@ class Doubt(Exception):
 class Session:
     """A connection while one caller has it."""
 
-    def __init__(self, connection: Connection, address: Address, clock: Clock | None) -> None:
+    def __init__(
+        self, connection: Connection, wire: Wire, address: Address, clock: Clock | None
+    ) -> None:
         """Send the driver's statements, with the time of `clock`, if there is one."""
         self.connection = connection
+        self._wire = wire
         self.channels: set[Channel] = set()
         """Whom to wake when this is through."""
         self._sql = statements(address.quoted)
@@ -84,12 +88,11 @@ class Session:
 
     async def fetch(self, name: str, /, **values: Any) -> list[Row]:
         """Run a statement and return its rows; outside of `transaction` it commits by itself."""
-        cursor = self.connection.cursor(binary=True)
         self.in_doubt = not self._whole
-        await cursor.execute(self._sql[name].encode(), self._stamped(values))
+        rows = await self._wire.fetch(self._sql[name], self._stamped(values))
         self.in_doubt = False
         self.answered = asyncio.get_running_loop().time()
-        return await cursor.fetchall() if cursor.description else []
+        return rows
 
     async def fetch_for(
         self, asked: Asked[Each], name: str, rows: Sequence[Each], **values: Any
@@ -173,6 +176,7 @@ class Line:
         self._tuned = tuned
         self._turn = asyncio.Lock()
         self._connection: Connection | None = None
+        self._wire: Wire | None = None
 
     async def run(self, operation: Operation[T], *, repeatable: bool = True) -> T:
         """Carry out an operation, again if the server was away or asked for that.
@@ -205,7 +209,8 @@ class Line:
 
     async def _once(self, operation: Operation[T], *, repeated: bool) -> T:
         async with self._turn:
-            session = Session(await self._connected(), self._address, self._clock)
+            connection, wire = await self._connected()
+            session = Session(connection, wire, self._address, self._clock)
             session.repeated = repeated
             try:
                 with self._watched(session):
@@ -240,13 +245,14 @@ class Line:
             for timer in timers:
                 timer.cancel()
 
-    async def _connected(self) -> Connection:
+    async def _connected(self) -> tuple[Connection, Wire]:
         if self._connection is not None and has_hung_up(self._connection):
             await self._connection.close()
             self._connection = None
-        if self._connection is None:
+        if self._connection is None or self._wire is None:
             self._connection = await connected(self._address, tuned=self._tuned)
-        return self._connection
+            self._wire = Wire(self._connection, prepares=not self._address.pooled)
+        return self._connection, self._wire
 
     async def _checked(self, connection: Connection) -> None:
         """Keep the connection only if it is fit for the next caller."""
@@ -274,7 +280,8 @@ async def connected(address: Address, *, tuned: bool) -> Connection:
     return await psycopg.AsyncConnection.connect(
         make_conninfo(address.conninfo, client_encoding="utf8", **missing),
         autocommit=True,
-        prepare_threshold=None if address.pooled else 1,
+        # With statements of its own, psycopg would also deallocate those of `Wire`.
+        prepare_threshold=None,
     )
 
 

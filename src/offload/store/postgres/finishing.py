@@ -9,7 +9,7 @@ from offload.store.base import Channel
 from offload.store.postgres.arrays import binary, numbers, texts
 from offload.store.postgres.connection import Session
 from offload.store.postgres.dependencies import settle
-from offload.store.postgres.rows import ENDS
+from offload.store.postgres.rows import COMPLETES, ENDS
 from offload.store.records import json_text
 
 Each = TypeVar("Each", Finish, Report)
@@ -54,14 +54,15 @@ async def finish(session: Session, finishes: Sequence[Finish], done: set[str]) -
     if session.repeated:
         done |= await _done_before(session, finishes)
     rest = [each for each in finishes if each.job_id not in done]
-    if all(map(_is_plain, rest)):
-        ends = await _apply(session, rest, alone=True)
-        done |= {end.id for end in ends}
-        await _make_room(session, ends)
+    if rest and all(map(_is_plain, rest)):
+        rows = await session.fetch_for(COMPLETES, "complete", rest)
+        done |= {job_id for job_id, _ in rows}
+        await _make_room(session, [lane for _, lane in rows])
         rest = [each for each in rest if each.job_id not in done]
     if rest:
         async with session.transaction():
-            ends = await _apply(session, rest, alone=False)
+            rows = await session.fetch_for(ENDS, "finish", rest, stopped=STOPPED)
+            ends = [_End._make(row) for row in rows]
             await _record(session, ends, {each.job_id: each for each in rest})
             await _follow(session, ends)
         done |= {end.id for end in ends}
@@ -77,11 +78,6 @@ async def _done_before(session: Session, finishes: Sequence[Finish]) -> set[str]
     """Return which of these a commit has ended whose answer was lost."""
     rows = await session.fetch_for(ENDS, "ended_already", finishes)
     return {job_id for (job_id,) in rows}
-
-
-async def _apply(session: Session, finishes: Sequence[Finish], *, alone: bool) -> list[_End]:
-    rows = await session.fetch_for(ENDS, "finish", finishes, stopped=STOPPED, alone=alone)
-    return [_End._make(row) for row in rows]
 
 
 async def _record(tx: Session, ends: Sequence[_End], asked: dict[str, Finish]) -> None:
@@ -116,12 +112,12 @@ async def _follow(tx: Session, ends: Sequence[_End]) -> None:
     await settle(tx, [end.seq for end in ends if end.awaited and end.is_final])
     if not all(end.is_final for end in ends):
         tx.channels.add(Channel.READY)
-    await _make_room(tx, ends)
+    await _make_room(tx, [end.lane for end in ends])
 
 
-async def _make_room(session: Session, ends: Sequence[_End]) -> None:
+async def _make_room(session: Session, left: Sequence[str | None]) -> None:
     """Wake the workers if a job waits in a lane that has a place again."""
-    lanes = [end.lane for end in ends if end.lane is not None]
+    lanes = [lane for lane in left if lane is not None]
     if lanes and Channel.READY not in session.channels:
         ((waits,),) = await session.fetch("lane_waits", lanes=texts(lanes))
         if waits:

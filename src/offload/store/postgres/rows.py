@@ -115,6 +115,11 @@ ENDS: Asked[Finish] = Asked(
 )
 """What is asked for of runs that end."""
 
+COMPLETES: Asked[Finish] = Asked(
+    {name: ENDS.columns[name] for name in ("id", "lease", "result", "ran", "memory")}
+)
+"""What is asked for of those that are successes."""
+
 
 def can_be_there(name: object) -> bool:
     """Say whether anything of that name can be stored: what cannot, need not be looked for."""

@@ -3,13 +3,13 @@
 import re
 from functools import lru_cache
 
-from offload.store.postgres.rows import COLUMNS as JOB_COLUMNS, ENDS, JOB, JOBS, SCHEDULE
+from offload.store.postgres.rows import COLUMNS as JOB_COLUMNS, COMPLETES, ENDS, JOB, JOBS, SCHEDULE
 from offload.store.records import KEPT
 from offload.store.sql import load
 
 COMMENT = re.compile(r"^ *--.*\n", re.MULTILINE)
 
-OF_ONE = ("insert_jobs", "finish", "ended_already")
+OF_ONE = ("insert_jobs", "finish", "complete", "ended_already")
 """Statements that are there a second time, `…_of_one`, for one row."""
 
 # Without a clock of its own (which tests put in) a store goes by the server's.
@@ -61,18 +61,19 @@ COLUMNS = (
 @lru_cache
 def statements(schema: str) -> dict[str, str]:
     """Return every statement for the schema, which is quoted already."""
-    many = _loaded(schema, JOBS.many(), ENDS.many())
-    one = _loaded(schema, JOBS.one(), ENDS.one())
+    many = _loaded(schema, JOBS.many(), ENDS.many(), COMPLETES.many())
+    one = _loaded(schema, JOBS.one(), ENDS.one(), COMPLETES.one())
     found = many | {f"{name}_of_one": one[name] for name in OF_ONE}
     # The reasons stay here: they would go over the wire with each statement.
     return {name: COMMENT.sub("", text) for name, text in found.items()}
 
 
-def _loaded(schema: str, asked_jobs: str, asked_ends: str) -> dict[str, str]:
+def _loaded(schema: str, asked_jobs: str, asked_ends: str, asked_completes: str) -> dict[str, str]:
     return load(
         "offload.store.postgres.sql",
         asked_jobs=asked_jobs,
         asked_ends=asked_ends,
+        asked_completes=asked_completes,
         wanted=WANTED,
         claimed=CLAIMED,
         halted=HALTED,

@@ -15,7 +15,7 @@ from offload.store.base import Beat, Capabilities, Channel, Claim, Pruned
 from offload.store.clock import Clock
 from offload.store.postgres import connection, moving, operating, scheduling
 from offload.store.postgres.arrays import texts
-from offload.store.postgres.bell import Bell
+from offload.store.postgres.bell import PATIENCE, Bell
 from offload.store.postgres.claiming import claim
 from offload.store.postgres.connection import Line, Session
 from offload.store.postgres.enqueueing import (
@@ -74,7 +74,8 @@ class PostgresStore(Reading):
         finally:
             await first.close()
         # What waits for a lock or has much to do must not hold up a claim, an end or a beat.
-        self._calls, self._claims, self._ends, self._beats = (self._line() for _ in range(4))
+        self._calls, self._ends, self._beats = (self._line() for _ in range(3))
+        self._claims = self._line(told=self._claimed)
         self._upkeep = self._line(limit=connection.LONG_LIMIT)
         self._readers = [
             self._line(limit=connection.LONG_LIMIT, tuned=False) for _ in range(READERS)
@@ -86,9 +87,16 @@ class PostgresStore(Reading):
         self._bell = Bell(self.address, self._signals.notify)
         self._under_way: set[asyncio.Task[Any]] = set()
 
-    def _line(self, *, limit: float | None = None, tuned: bool = True) -> Line:
+    def _line(
+        self,
+        *,
+        limit: float | None = None,
+        tuned: bool = True,
+        told: Callable[[set[Channel]], None] | None = None,
+    ) -> Line:
         limit = connection.LIMIT if limit is None else limit
-        return Line(self.address, self._clock, self._committed, limit=limit, tuned=tuned)
+        told = told or self._committed
+        return Line(self.address, self._clock, told, limit=limit, tuned=tuned)
 
     async def close(self) -> None:
         """Finish what was accepted and close every connection."""
@@ -102,10 +110,14 @@ class PostgresStore(Reading):
         for line in lines:
             await line.close()
 
-    def _committed(self, channels: set[Channel]) -> None:
+    def _committed(self, channels: set[Channel], wait: float = 0.0) -> None:
         for channel in channels:
             self._signals.notify(channel)
-        self._bell.ring(channels)
+        self._bell.ring(channels, wait)
+
+    def _claimed(self, channels: set[Channel]) -> None:
+        # That a job runs is mostly told with its end: who rings now delays the job itself.
+        self._committed(channels, PATIENCE)
 
     # --- hot -----------------------------------------------------------------------------
 
