@@ -93,7 +93,7 @@ def job_of(shown: Sequence[Any]) -> Job:
         task, queue, retry, timeout, key, lane, metadata, tags, origin, schedule, tick = (
             _head.__wrapped__(begun) if b'"metadata"' in begun else _head(begun)
         )
-    except (KeyError, TypeError, ValueError, struct.error) as damage:
+    except (LookupError, TypeError, ValueError, struct.error) as damage:
         raise StoreCorrupted(f"job {job_id!r} is damaged ({damage!r})") from damage
     holder = worker.decode() if length else None
     said = None if message is None else message.decode()
