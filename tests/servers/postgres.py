@@ -72,11 +72,22 @@ class PostgresServer:
             time.sleep(0.02)
 
     def stop(self, number: signal.Signals = signal.SIGINT) -> None:
-        """Stop it: SIGINT ends its sessions and stops in order, SIGQUIT stops it at once."""
+        """Stop it: SIGINT ends its sessions and stops in order, SIGQUIT stops it at once.
+
+        SIGKILL goes to all its processes: those of the sessions would live on.
+        """
         if self._process is not None:
-            self._process.send_signal(number)
+            if number is signal.SIGKILL:
+                self.signal(number)
+            else:
+                self._process.send_signal(number)
             self._process.wait()
             self._process = None
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to all its processes: SIGSTOP freezes it, SIGCONT lets it go on."""
+        assert self._process is not None
+        os.killpg(self._process.pid, number)
 
     def remove(self) -> None:
         """Stop it and remove all that it kept."""
