@@ -69,7 +69,7 @@ evidence-kill: $(VENV)/.dev-ready
 SERVERS := postgres redis
 evidence-kill-servers: $(VENV)/.dev-ready
 	for store in $(SERVERS); do $(BIN)/python -m tests.kill.run --store $$store --jobs 20000 \
-		--workers 4 --kills 300 --stops 100 --cuts 200 --outages 120 --lease 3 --seed 1 \
+		--workers 4 --kills 240 --stops 80 --cuts 160 --outages 100 --lease 3 --seed 1 \
 		--out docs/evidence/kill-$$store.json || exit 1; done
 
 .PHONY: bench

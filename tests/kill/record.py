@@ -4,6 +4,7 @@ from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from itertools import zip_longest
 from math import inf
 
 from tests.kill.history import (
@@ -25,6 +26,8 @@ from tests.kill.history import (
 
 KILL_GRACE = 0.5
 """Seconds that a killed process may take to be gone, be it only to be scheduled."""
+SAID = 1.0
+"""Seconds within which a worker has told the store of a death."""
 HORIZON = 60.0
 """Seconds after which a fault explains nothing any more: its process id may be another's."""
 
@@ -148,18 +151,33 @@ class World:
             if fault is not None:
                 first = replace(fault if first is None else first, until=fault.until)
 
+    def silenced(self, death: Dies) -> bool:
+        """Whether something else befell the worker at once, so that it could not tell of it."""
+        return any(
+            fault.how != "poison" and fault.at <= death.at + SAID and fault.until >= death.at
+            for pid in self.record(death.job).of_lease(death.lease).pids
+            for fault in self.hit(pid)
+        ) or any(
+            fault.at <= death.at + SAID and fault.until + SAID >= death.at
+            for fault in self._outages
+        )
+
     def returns(self) -> list[float]:
-        """Return how many seconds after each outage a job ran that was enqueued after it, too."""
+        """Return how many seconds after each outage a job ran that was enqueued after it, too.
+
+        One that was followed by another before that is no return.
+        """
         ran = sorted(
             (min(answer.at for answer in record.stored), record.runs[0].began)
             for record in self.jobs.values()
             if record.stored and record.runs
         )
         found = []
-        for fault in self._away:
-            later = ran[bisect_left(ran, (fault.until, 0.0)) :]
-            if later:
-                found.append(min(began for _, began in later) - fault.until)
+        for fault, later in zip_longest(self._away, self._away[1:]):
+            since = ran[bisect_left(ran, (fault.until, 0.0)) :]
+            at = min((began for _, began in since if began >= fault.until), default=inf)
+            if at < (inf if later is None else later.at):
+                found.append(at - fault.until)
         return found
 
     def was_hit(self, run: Execution) -> bool:

@@ -176,13 +176,17 @@ def buried(_: World, record: Record) -> Iterator[str]:
 
 
 def poison(world: World, record: Record) -> Iterator[str]:
-    """I16: so many deaths bury a job, whatever its retries, and not one fewer."""
+    """I16: so many deaths bury a job, whatever its retries, and not one fewer.
+
+    A worker that is killed or cut off itself cannot tell of a death: what it had is a loss.
+    """
     limit = world.began.poison
+    deaths = sum(not world.silenced(death) for death in record.deaths)
     for kept in record.kept:
         # A worker that froze, or that runs its functions in other processes, was not crashed by
         # its jobs: what it lost is an attempt of each, and no more.
-        if kept.crashes > limit or len(record.deaths) > limit:
-            yield f"{kept.crashes} crashes, {len(record.deaths)} of its own making"
+        if kept.crashes > limit or deaths > limit:
+            yield f"{kept.crashes} crashes, {deaths} of its own making"
         if any(kind == "PoisonJob" for _, kind, _ in kept.errors) and kept.crashes != limit:
             yield f"it was buried as poison after {kept.crashes} crashes"
         if any(ask.is_poison for ask in record.asked) and kept.state != "dead":

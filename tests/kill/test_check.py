@@ -57,6 +57,11 @@ KEPT_TWICE: dict[str, Any] = {"attempt": 2, "lease": 2}
         # poison
         Tale().enqueue(attempts=9, is_poison=True).die(1).die(2).die(3)
         .keep("dead", attempt=3, lease=3, crashes=3, letters=1, errors=POISONED),
+        # one death of which nobody could tell, for the worker was killed with it
+        Tale().enqueue(attempts=9, is_poison=True).die(1).fault("kill", SUPERVISOR).die(2, on=111)
+        .die(3, on=121).die(4, on=131)
+        .keep("dead", attempt=4, lease=4, crashes=3, letters=1,
+              errors=(*lost(1, 2, 3), (4, "PoisonJob", "its process died 3 times"))),
         # cancelled, or too late for it
         Tale().enqueue(may_be_cancelled=True).cancel().keep("cancelled", attempt=0, lease=0),
         Tale().enqueue(may_be_cancelled=True).start(1).cancel(done=False).act(1).leave(1).keep(),

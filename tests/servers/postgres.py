@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -27,7 +27,6 @@ NAMED = "OFFLOAD_TEST_POSTGRES"
 PATIENCE = 60.0
 SETTINGS = {
     "fsync": "off",  # a killed server loses nothing by it, only a machine would
-    "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",
     "max_connections": "200",
     "shared_buffers": "128MB",
@@ -35,26 +34,35 @@ SETTINGS = {
 
 
 class PostgresServer:
-    """A server on a free loopback port, with all that it keeps in a temporary folder."""
+    """A server on a free port, of the loopback interface unless said, and in a temporary folder.
 
-    def __init__(self) -> None:
+    `prefix` is the beginning of the command that runs it on another host, as whoever is not root
+    there.
+    """
+
+    def __init__(self, *, host: str = "127.0.0.1", prefix: Sequence[str] = ()) -> None:
         """Make its folder; `start` starts it."""
         self.folder = Path(tempfile.mkdtemp(prefix="offload-postgres-"))
         self.port = free_port()
-        self.url = f"postgresql://postgres@127.0.0.1:{self.port}/postgres"
+        self.url = f"postgresql://postgres@{host}:{self.port}/postgres"
+        self._host = host
+        self._prefix = prefix
         self._programs = programs()
-        self._user = unprivileged()
+        self._user = None if prefix else unprivileged()
         self._process: subprocess.Popen[bytes] | None = None
         if self._user is not None:
             self._programs = within_reach(self._programs, self.folder)
             shutil.chown(self.folder, self._user)
         self._run("initdb", "--auth=trust", "--username=postgres", "--encoding=UTF8", "--no-sync")
+        with (self._data / "pg_hba.conf").open("a") as rules:
+            rules.write("host all all samenet trust\n")
 
     def start(self) -> None:
         """Start it and wait until it answers."""
-        settings = [f"-c{name}={value}" for name, value in SETTINGS.items()]
+        named = SETTINGS | {"listen_addresses": self._host}
+        settings = [f"-c{name}={value}" for name, value in named.items()]
         postgres = str(self._programs / "postgres")
-        command = [postgres, "-D", str(self._data), f"-p{self.port}", *settings]
+        command = [*self._prefix, postgres, "-D", str(self._data), f"-p{self.port}", *settings]
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 command,
@@ -99,7 +107,7 @@ class PostgresServer:
         return self.folder / "data"
 
     def _run(self, program: str, *arguments: str) -> None:
-        command = [str(self._programs / program), "-D", str(self._data), *arguments]
+        command = [*self._prefix, str(self._programs / program), "-D", str(self._data), *arguments]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL, user=self._user)
 
     def _answers(self) -> bool:
