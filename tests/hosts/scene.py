@@ -89,12 +89,13 @@ class Scene:
 
         held = await app.hold.adelay()
         await self._stage.started()
+        first = (await held.arefresh()).job.lease
         near = await stack.enter_async_context(self.worker("near", "default,ticks"))
         self._hosts.cut()
         await self._stage.started()
-        self.found["taken over under lease"] = (await held.arefresh()).job.lease
+        second = (await held.arefresh()).job.lease
         passed = []
-        for lease in (1, 2):
+        for lease in (first, second):
             self._stage.open_gate(lease)
             passed.append(await self._stage.heard())
         self.found["ended by"] = passed
@@ -103,7 +104,7 @@ class Scene:
         again = await app.in_thread.aapply_async(["return"], queue="far")
         self.found["works on"] = await again.aresult(timeout=PATIENCE)
         ended = (await held.arefresh()).job
-        self.found["lease at the end"] = ended.lease
+        self.found["leases"] = [first, second, ended.lease]
         self.found["result afterwards"] = await held.aresult(timeout=PATIENCE)
         self.found["exits"] = [near.returncode, far.returncode]
 
@@ -137,6 +138,8 @@ class Scene:
 
     async def _stream(self, one: httpx.AsyncClient, other: httpx.AsyncClient) -> None:
         """Start a job on one web process, watch it on the other, alone and in a crowd."""
+        from tests.hosts import app  # noqa: PLC0415 - see above
+
         for clients in (1, CROWD):
             job = (await one.post("/tell", params={"times": TIMES})).json()
             await self._stage.started()
@@ -145,7 +148,9 @@ class Scene:
             ]
             await asyncio.gather(*(stream.open(job) for stream in streams))
             before = await how_often(other)
-            self._stage.open_gate()
+            handle = await app.queue.aget_job(job)
+            assert handle is not None
+            self._stage.open_gate(handle.job.lease)
             heard = await asyncio.gather(*(stream.listen() for stream in streams))
             asked = await how_often(other) - before
             told = {int(e[1]): float(e[2]) for e in self._effects("told") if e[3] == job}
