@@ -1,6 +1,7 @@
 """The application whose jobs a run is made of; each function writes down what it does.
 
-The environment says in which folder the run is, how long a lease is, and which worker this is.
+The environment says in which folder the run is, where its queue, how long a lease is, and which
+worker this is.
 """
 
 import functools
@@ -23,7 +24,7 @@ WORKER = os.environ.get("OFFLOAD_KILL_WORKER", "")
 # A run waits for the lease, and not for the janitor's next round.
 offload.worker.janitor.EVERY = LEASE / 4
 
-queue = Queue(db_path=str(FOLDER / "jobs.db"), workers=4, lease=LEASE, heartbeat=LEASE / 6)
+queue = Queue(os.environ["OFFLOAD_KILL_URL"], workers=4, lease=LEASE, heartbeat=LEASE / 6)
 pen = history.Pen(FOLDER / "history")
 
 

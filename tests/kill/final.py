@@ -4,14 +4,11 @@ import asyncio
 import json
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import closing
-from pathlib import Path
 from typing import Any
-
-import apsw
 
 from offload import JobHandle, Queue
 from tests.kill.history import Kept, Pen, now
+from tests.kill.places import Place
 
 LOOK = 0.2
 PAGE = 500
@@ -20,10 +17,10 @@ PAGE = 500
 class Final:
     """The queue of a run, as an outsider sees it."""
 
-    def __init__(self, folder: Path) -> None:
-        """Read the database in `folder`."""
-        self._path = folder / "jobs.db"
-        self._queue = Queue(db_path=str(self._path))
+    def __init__(self, place: Place) -> None:
+        """Read what is stored there."""
+        self._place = place
+        self._queue = Queue(place.url())
 
     async def drained(self, patience: float) -> None:
         """Wait until every job is final, at most `patience` seconds."""
@@ -35,15 +32,14 @@ class Final:
             await asyncio.sleep(LOOK)
 
     async def keep(self, pen: Pen) -> tuple[dict[str, int], str]:
-        """Write down every job; return what the store counts, and whether the file is sound."""
+        """Write down every job; return what the store counts, and whether all is sound."""
         letters = Counter([letter async for letter in self._letters()])
         async for jobs in self._pages():
             for kept in await asyncio.gather(*(self._kept(job, letters) for job in jobs)):
                 pen.write(kept)
         stats = await self._queue.astats()
         await self._queue.aclose()
-        with closing(apsw.Connection(str(self._path))) as connection:
-            return stats, str(connection.pragma("integrity_check"))
+        return stats, self._place.integrity()
 
     async def _pages(self) -> AsyncIterator[list[JobHandle[Any]]]:
         before = None

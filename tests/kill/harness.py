@@ -20,6 +20,8 @@ from rich.progress import Progress
 from offload.core.decide import POISON_CRASHES
 from tests.kill.final import Final
 from tests.kill.history import Began, Exited, Fault, Over, Pen, now
+from tests.kill.links import CUTS, PRODUCERS, Links
+from tests.kill.places import PLACES
 from tests.kill.processes import family, inhabitants, send
 from tests.kill.tail import Tail
 
@@ -38,7 +40,7 @@ ENOUGH = 0.8
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What a run consists of; `lease` and `rest` in seconds."""
+    """What a run consists of; `lease`, `rest` and `calm` in seconds."""
 
     jobs: int
     workers: int
@@ -49,16 +51,22 @@ class Load:
     seed: int
     lease: float
     rest: float
+    store: str = "sqlite"
+    cuts: int = 0
+    """Faults of what leads to the server."""
+    outages: int = 0
+    calm: float = 3.0
+    """How long the server is left alone, on average."""
 
     @property
     def faults(self) -> int:
-        """How many faults the workers get."""
-        return self.kills + self.stops
+        """How many faults the workers and the server get."""
+        return self.kills + self.stops + self.cuts + self.outages
 
 
 @dataclass(frozen=True, slots=True)
 class Blow:
-    """A fault to come: "kill" or "stop" of "all" processes of a worker, or of "one"."""
+    """A fault to come of "all" processes of a worker, of "one", or of its "link"."""
 
     how: str
     whom: str
@@ -68,10 +76,12 @@ class Harness:
     """One run."""
 
     def __init__(self, load: Load, folder: Path) -> None:
-        """Work in `folder`, where the database and the history are made."""
+        """Work in `folder`, where the history is made, and a database that is a file."""
         self._load = load
         self._folder = folder
         self._rng = random.Random(load.seed)
+        self.place = PLACES[load.store](folder)
+        self._links = Links(self.place, self._rng)
         self._blows = deque(self._plan())
         self._dealt = 0
         self._all_dealt = asyncio.Event()
@@ -85,6 +95,7 @@ class Harness:
         rng, load = self._rng, self._load
         blows = [Blow("kill", rng.choice(["all", "one"])) for _ in range(load.kills)]
         blows += [Blow("stop", rng.choice(["all", "all", "one"])) for _ in range(load.stops)]
+        blows += [Blow(CUTS[number % len(CUTS)], "link") for number in range(load.cuts)]
         rng.shuffle(blows)
         return blows
 
@@ -93,8 +104,10 @@ class Harness:
         began, load = now(), self._load
         self._pen.write(Began(seed=load.seed, lease=load.lease, poison=POISON_CRASHES))
         try:
+            await self._links.open(load.workers)
             async with asyncio.TaskGroup() as group:
                 watching = group.create_task(self._watch(progress))
+                group.create_task(self._hurt_server())
                 workers = [group.create_task(self._keep_worker(n)) for n in range(load.workers)]
                 await asyncio.gather(*map(self._keep_producer, range(load.producers)))
                 await self._finish(workers)
@@ -103,7 +116,12 @@ class Harness:
             send(inhabitants(self._mark), signal.SIGKILL)
             self._pen.close()
             self._tail.close()
+            await self._links.close()
         return now() - began
+
+    def close(self) -> None:
+        """Let go of the place where the queue was."""
+        self.place.close()
 
     @property
     def _mark(self) -> bytes:
@@ -123,7 +141,7 @@ class Harness:
         if self._load.faults:
             await self._all_dealt.wait()
         since = now()
-        final = Final(self._folder)
+        final = Final(self.place)
         await final.drained(PATIENCE)
         drained = round(now() - since, 3)
         self._ending = True
@@ -132,6 +150,8 @@ class Harness:
                 process.terminate()
         await asyncio.gather(*workers)
         orphans = await self._orphans()
+        if self.place.server is not None:
+            await self._links.outage("kill", 0)  # what is read next is what it has really kept
         stats, integrity = await final.keep(self._pen)
         self._pen.write(Over(stats=stats, integrity=integrity, orphans=orphans, drained=drained))
 
@@ -142,10 +162,11 @@ class Harness:
             await asyncio.sleep(LOOK)  # they are not our children: nobody tells of their end
         return len(left)
 
-    async def _start(self, name: str, *words: object, stdin: int = DEVNULL) -> Process:
+    async def _start(self, name: str, link: int, *words: object, stdin: int = DEVNULL) -> Process:
         env = {
             **os.environ,
             "OFFLOAD_KILL_FOLDER": str(self._folder),
+            "OFFLOAD_KILL_URL": self._links.url(link),
             "OFFLOAD_KILL_LEASE": str(self._load.lease),
             "OFFLOAD_KILL_WORKER": name,
         }
@@ -161,15 +182,18 @@ class Harness:
         """Keep one worker alive, and hurt it again and again."""
         for life in count():
             name = f"w{slot}.{life}"
-            process = await self._start(name, "offload", "worker", "--app", "tests.kill.app:queue")
+            command = ("offload", "worker", "--app", "tests.kill.app:queue")
+            process = await self._start(name, slot, *command)
             self._workers[slot] = process
             if self._ending:
                 process.terminate()
             while await self._lives_on(name, process):
-                await self._deal(self._blows.popleft(), name, process)
+                blow = self._blows.popleft()
+                deal = self._cut if blow.whom == "link" else self._deal
+                self._written(await deal(blow, name, process))
             code = await process.wait()
             self._pen.write(Exited(worker=name, pid=process.pid, code=code))
-            if code > 0:
+            if code > 0 or (code == 0 and not self._ending):
                 raise RuntimeError(f"worker {name} ended with exit code {code}")
             if self._ending:
                 return
@@ -193,20 +217,48 @@ class Harness:
         share = self._dealt / self._load.faults if self._load.faults else 0.0
         return self._tail.left >= ENOUGH * self._load.jobs * share - LEAD * self._load.workers
 
-    async def _deal(self, blow: Blow, worker: str, process: Process) -> None:
+    async def _deal(self, blow: Blow, worker: str, process: Process) -> Fault:
         pids = family(process.pid)
         if blow.whom == "one":
             pids = [self._rng.choice(pids)] if pids else []
         at = now()
         hit = send(pids, signal.SIGKILL if blow.how == "kill" else signal.SIGSTOP)
         if blow.how == "stop":
-            await asyncio.sleep(self._rng.uniform(1.2, 2.5) * self._load.lease)
+            await asyncio.sleep(self._past_a_lease())
             send(hit, signal.SIGCONT)
-        fault = Fault(at=at, how=blow.how, whom=blow.whom, worker=worker, pids=hit, until=now())
+        return Fault(at=at, how=blow.how, whom=blow.whom, worker=worker, pids=hit, until=now())
+
+    async def _cut(self, blow: Blow, worker: str, process: Process) -> Fault:
+        at, slot = now(), int(worker[1:].partition(".")[0])
+        # A cut that is over at once is mended before a lease is lost: it explains nothing.
+        pids = tuple(family(process.pid)) if blow.how == "freeze" else ()
+        await self._links.cut(blow.how, slot, self._past_a_lease())
+        return Fault(at=at, how=blow.how, whom="link", worker=worker, pids=pids, until=now())
+
+    def _past_a_lease(self) -> float:
+        return self._rng.uniform(1.2, 2.5) * self._load.lease
+
+    def _written(self, fault: Fault) -> None:
         self._pen.write(fault)
         self._dealt += 1
         if self._dealt == self._load.faults:
             self._all_dealt.set()
+
+    # --- the server ----------------------------------------------------------------------
+
+    async def _hurt_server(self) -> None:
+        """Kill it again and again, or stop it; and cut what the producers say."""
+        for number in range(self._load.outages):
+            await asyncio.sleep(self._rng.expovariate(1 / self._load.calm))
+            while not self._is_time():  # noqa: ASYNC110 - what has been run stands in a file
+                await asyncio.sleep(LOOK)
+            at, how = now(), CUTS[1 + number % 3]
+            await self._links.cut(how, PRODUCERS, 0)
+            fault = Fault(at=at, how=how, whom="producer", worker="", pids=(), until=now())
+            self._pen.write(fault)
+            at, how = now(), "stop" if number % 3 == 2 else "kill"
+            await self._links.outage(how, self._past_a_lease())
+            self._written(Fault(at=at, how=how, whom="server", worker="", pids=(), until=now()))
 
     # --- producers -----------------------------------------------------------------------
 
@@ -219,7 +271,8 @@ class Harness:
                 return
             name = f"p{shard}.{life}"
             numbers = (load.seed, first, shard, load.producers)
-            process = await self._start(name, "tests.kill.producer", *numbers, stdin=PIPE)
+            words = ("tests.kill.producer", *numbers)
+            process = await self._start(name, PRODUCERS, *words, stdin=PIPE)
             await self._feed(name, process, shard)
             code = await process.wait()
             if code > 0:

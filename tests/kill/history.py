@@ -111,7 +111,11 @@ class Dies(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault(Event):
-    """What the harness did to processes from `at` to `until`: "kill" or "stop" of all or one."""
+    """What the harness did from `at` to `until`.
+
+    To processes, "kill" or "stop" of "all" or "one", of a "producer" or of the "server"; to what
+    leads from them to the server, their "link": "reset", "half-close", "lose" a reply, "freeze".
+    """
 
     how: str
     whom: str
@@ -145,7 +149,7 @@ class Kept(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Over(Event):
-    """The end: what the store counted, whether the file is sound, who is still there."""
+    """The end: what the store counted, whether what it keeps is sound, who is still there."""
 
     stats: dict[str, int]
     integrity: str

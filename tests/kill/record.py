@@ -1,8 +1,10 @@
 """A history put in order: what became of each job, and which faults hit which processes."""
 
+from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from itertools import zip_longest
 from math import inf
 
 from tests.kill.history import (
@@ -24,6 +26,8 @@ from tests.kill.history import (
 
 KILL_GRACE = 0.5
 """Seconds that a killed process may take to be gone, be it only to be scheduled."""
+SAID = 1.0
+"""Seconds within which a worker has told the store of a death."""
 HORIZON = 60.0
 """Seconds after which a fault explains nothing any more: its process id may be another's."""
 
@@ -96,8 +100,10 @@ class World:
         self.over: Over | None = None
         self._above: dict[int, tuple[int, ...]] = {}
         self._by_pid: dict[int, list[Fault]] = defaultdict(list)
+        self._away: list[Fault] = []
         for event in events:
             self._take(event)
+        self._outages = list(self._long_outages())
 
     def record(self, job: str) -> Record:
         """Return what is known of a job."""
@@ -125,7 +131,54 @@ class World:
                 grace = self.began.lease if fault.how == "stop" else KILL_GRACE
                 if fault.at <= until and fault.until + grace >= run.began:
                     return fault
+        for fault in self._outages:
+            if fault.at <= until and fault.until + self.began.lease >= run.began:
+                return fault
         return None
+
+    def _long_outages(self) -> Iterator[Fault]:
+        """Yield when the server was away for so long that leases could be over.
+
+        One of less than half a lease explains nothing: beats come more often. But those that
+        follow each other within that time are one.
+        """
+        half, first = self.began.lease / 2, None
+        for fault in [*self._away, None]:
+            if first is not None and (fault is None or fault.at - first.until > half):
+                if first.until - first.at > half:
+                    yield first
+                first = None
+            if fault is not None:
+                first = replace(fault if first is None else first, until=fault.until)
+
+    def silenced(self, death: Dies) -> bool:
+        """Whether something else befell the worker at once, so that it could not tell of it."""
+        return any(
+            fault.how != "poison" and fault.at <= death.at + SAID and fault.until >= death.at
+            for pid in self.record(death.job).of_lease(death.lease).pids
+            for fault in self.hit(pid)
+        ) or any(
+            fault.at <= death.at + SAID and fault.until + SAID >= death.at
+            for fault in self._outages
+        )
+
+    def returns(self) -> list[float]:
+        """Return how many seconds after each outage a job ran that was enqueued after it, too.
+
+        One that was followed by another before that is no return.
+        """
+        ran = sorted(
+            (min(answer.at for answer in record.stored), record.runs[0].began)
+            for record in self.jobs.values()
+            if record.stored and record.runs
+        )
+        found = []
+        for fault, later in zip_longest(self._away, self._away[1:]):
+            since = ran[bisect_left(ran, (fault.until, 0.0)) :]
+            at = min((began for _, began in since if began >= fault.until), default=inf)
+            if at < (inf if later is None else later.at):
+                found.append(at - fault.until)
+        return found
 
     def was_hit(self, run: Execution) -> bool:
         """Whether a fault came over the run before its function had ended."""
@@ -175,5 +228,7 @@ class World:
 
     def _note(self, fault: Fault) -> None:
         self.faults.append(fault)
+        if fault.whom == "server":
+            self._away.append(fault)
         for pid in fault.pids:
             self._by_pid[pid].append(fault)

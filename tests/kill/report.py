@@ -11,7 +11,6 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
-import apsw
 from rich.console import Console
 from rich.table import Table
 
@@ -25,8 +24,16 @@ def history_of(report: Path) -> Path:
     return report.with_suffix(".history.xz")
 
 
-def store(report: Path, load: Load, seconds: float, findings: Findings, history: Path) -> None:
-    """Write the report, and the history compressed beside it."""
+def store(
+    report: Path,
+    load: Load,
+    findings: Findings,
+    history: Path,
+    *,
+    seconds: float,
+    versions: dict[str, str],
+) -> None:
+    """Write the report, and the history compressed beside it; `versions` are of the store."""
     lines = history.read_bytes()
     report.parent.mkdir(parents=True, exist_ok=True)
     history_of(report).write_bytes(lzma.compress(lines))
@@ -38,8 +45,7 @@ def store(report: Path, load: Load, seconds: float, findings: Findings, history:
         "versions": {
             "python": platform.python_version(),
             "offload": importlib.metadata.version("offload"),
-            "apsw": apsw.apsw_version(),
-            "sqlite": apsw.sqlite_lib_version(),
+            **versions,
         },
         "seconds": round(seconds, 1),
         "counts": findings.counts,

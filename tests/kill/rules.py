@@ -15,6 +15,8 @@ from tests.kill.record import Execution, Record, World
 FINAL = frozenset({"complete", "failed", "dead", "cancelled"})
 PLANNED = frozenset({"ValueError", "Abort"})
 LOST = frozenset({"WorkerLost", "PoisonJob"})
+BACK = 10.0
+"""Seconds after the server's return by which work goes on."""
 EARLY = 0.005
 """Seconds by which a start may seem too early: the store counts in milliseconds."""
 
@@ -174,13 +176,17 @@ def buried(_: World, record: Record) -> Iterator[str]:
 
 
 def poison(world: World, record: Record) -> Iterator[str]:
-    """I16: so many deaths bury a job, whatever its retries, and not one fewer."""
+    """I16: so many deaths bury a job, whatever its retries, and not one fewer.
+
+    A worker that is killed or cut off itself cannot tell of a death: what it had is a loss.
+    """
     limit = world.began.poison
+    deaths = sum(not world.silenced(death) for death in record.deaths)
     for kept in record.kept:
         # A worker that froze, or that runs its functions in other processes, was not crashed by
         # its jobs: what it lost is an attempt of each, and no more.
-        if kept.crashes > limit or len(record.deaths) > limit:
-            yield f"{kept.crashes} crashes, {len(record.deaths)} of its own making"
+        if kept.crashes > limit or deaths > limit:
+            yield f"{kept.crashes} crashes, {deaths} of its own making"
         if any(kind == "PoisonJob" for _, kind, _ in kept.errors) and kept.crashes != limit:
             yield f"it was buried as poison after {kept.crashes} crashes"
         if any(ask.is_poison for ask in record.asked) and kept.state != "dead":
@@ -233,7 +239,10 @@ def _met(first: Record, second: Record) -> bool:
 
 
 def _whole(world: World) -> Iterator[Violation]:
-    """Count the jobs (I27), the orphans (I23) and the exits; the file must be sound."""
+    """Count the jobs (I27), the orphans (I23) and the exits; what is kept must be sound."""
+    for seconds in world.returns():
+        if seconds > BACK:
+            yield Violation("I24", "", f"back at work {seconds:.1f} s after the server")
     for end in world.exits:
         if end.code and not world.hit(end.pid):
             yield Violation("exits", "", f"{end.worker} ended with {end.code} of its own accord")
@@ -273,6 +282,7 @@ def _counts(world: World, violations: list[Violation]) -> dict[str, int]:
         for run, later in pairwise(record.runs)
         if run.how in {"returned", "failed"} and run.ended > later.began
     ]
+    back = sorted(world.returns())
     return {
         "asked": sum(bool(record.asked) for record in jobs),
         "asked again": sum(len(record.asked) > 1 for record in jobs),
@@ -286,13 +296,22 @@ def _counts(world: World, violations: list[Violation]) -> dict[str, int]:
             for how, whom in (
                 ("kill", "all"), ("kill", "one"), ("kill", "producer"),
                 ("stop", "all"), ("stop", "one"), ("poison", "one"),
+                ("freeze", "link"), ("reset", "link"), ("half-close", "link"), ("lose", "link"),
+                ("reset", "producer"), ("half-close", "producer"), ("lose", "producer"),
+                ("kill", "server"), ("stop", "server"),
             )
         },
         "duplicate effects": len(causes),
         **{
-            f"duplicates by {how}": sum(cause is not None and cause.how == how for cause in causes)
-            for how in ("kill", "stop", "poison")
+            f"duplicates by {how}": sum(
+                cause is not None and cause.how == how and cause.whom != "server"
+                for cause in causes
+            )
+            for how in ("kill", "stop", "poison", "freeze")
         },
+        "duplicates by an outage": sum(
+            cause is not None and cause.whom == "server" for cause in causes
+        ),
         "unattributed": causes.count(None),
         "late reports": len(late),
         "late reports accepted": sum(each.rule == "I7" for each in violations),
@@ -303,6 +322,8 @@ def _counts(world: World, violations: list[Violation]) -> dict[str, int]:
         "of these begun less often": sum(
             _poisoned(record) and len(record.runs) < world.began.poison for record in jobs
         ),
+        "back at work, ms, median": round(1000 * back[len(back) // 2]) if back else 0,
+        "back at work, ms, slowest": round(1000 * back[-1]) if back else 0,
         "lost": sum(each.rule == "I1" for each in violations),
         "violations": len(violations),
     }  # fmt: skip

@@ -1,6 +1,7 @@
 """Kill and stop real workers and producers while they work, and have the history checked.
 
     python -m tests.kill.run --jobs 100000 --workers 4 --kills 2000 --stops 1000 --out FILE
+    python -m tests.kill.run --store postgres --cuts 40 --outages 40
 
 The history is stored beside the report, compressed, and `python -m tests.kill.check` reads it.
 """
@@ -8,6 +9,7 @@ The history is stored beside the report, compressed, and `python -m tests.kill.c
 import asyncio
 import sys
 import tempfile
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated
 
@@ -17,7 +19,8 @@ from rich.progress import Progress
 
 from tests.kill.harness import Harness, Load
 from tests.kill.history import read
-from tests.kill.report import show, store
+from tests.kill.places import PLACES
+from tests.kill.report import show, store as written
 from tests.kill.rules import check
 
 
@@ -36,6 +39,12 @@ def main(
     rest: Annotated[
         float, typer.Option(help="Seconds that a worker is left alone, on average.")
     ] = 0.5,
+    store: Annotated[str, typer.Option(help=f"One of {', '.join(PLACES)}.")] = "sqlite",
+    cuts: Annotated[int, typer.Option(help="Faults of what leads to the server.")] = 0,
+    outages: Annotated[int, typer.Option(help="Times that the server is killed.")] = 0,
+    calm: Annotated[
+        float, typer.Option(help="Seconds that the server is left alone, on average.")
+    ] = 3.0,
     out: Annotated[Path | None, typer.Option(help="Where the report goes.")] = None,
 ) -> None:
     """Run the load under faults, check what happened, and exit with 1 if a promise was broken."""
@@ -49,15 +58,21 @@ def main(
         seed=seed,
         lease=lease,
         rest=rest,
+        store=store,
+        cuts=cuts,
+        outages=outages,
+        calm=calm,
     )
     console = Console(stderr=True)
     with tempfile.TemporaryDirectory(prefix="offload-kill-") as name:
         folder = Path(name).resolve()
-        with Progress(console=console) as progress:
-            seconds = asyncio.run(Harness(load, folder).run(progress))
+        with Progress(console=console) as progress, closing(Harness(load, folder)) as harness:
+            seconds = asyncio.run(harness.run(progress))
+            versions = harness.place.versions()
         findings = check(read(folder / "history"))
         if out is not None:
-            store(out, load, seconds, findings, folder / "history")
+            history = folder / "history"
+            written(out, load, findings, history, seconds=seconds, versions=versions)
         if findings.violations:
             console.print((folder / "log").read_text()[-20_000:], markup=False, highlight=False)
     show(console, findings)

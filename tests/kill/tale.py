@@ -73,6 +73,12 @@ class Tale:
             Fault, how=how, whom="all", worker="w", pids=pids, until=self.now + 1 + seconds
         )
 
+    def outage(self, seconds: float) -> Self:
+        """Have the server away for so long; the next step comes when it is back."""
+        until = self.now + 1 + seconds
+        self.add(Fault, how="kill", whom="server", worker="", pids=(), until=until)
+        return self.wait(seconds)
+
     def cancel(self, *, done: bool = True) -> Self:
         return self.add(Cancelled, job="a", done=done)
 

@@ -57,6 +57,11 @@ KEPT_TWICE: dict[str, Any] = {"attempt": 2, "lease": 2}
         # poison
         Tale().enqueue(attempts=9, is_poison=True).die(1).die(2).die(3)
         .keep("dead", attempt=3, lease=3, crashes=3, letters=1, errors=POISONED),
+        # one death of which nobody could tell, for the worker was killed with it
+        Tale().enqueue(attempts=9, is_poison=True).die(1).fault("kill", SUPERVISOR).die(2, on=111)
+        .die(3, on=121).die(4, on=131)
+        .keep("dead", attempt=4, lease=4, crashes=3, letters=1,
+              errors=(*lost(1, 2, 3), (4, "PoisonJob", "its process died 3 times"))),
         # cancelled, or too late for it
         Tale().enqueue(may_be_cancelled=True).cancel().keep("cancelled", attempt=0, lease=0),
         Tale().enqueue(may_be_cancelled=True).start(1).cancel(done=False).act(1).leave(1).keep(),
@@ -68,6 +73,11 @@ KEPT_TWICE: dict[str, Any] = {"attempt": 2, "lease": 2}
         # the effect of a job in a process below the one that its worker's death took along
         tale().start(1).act(1).fault("kill", SUPERVISOR).exit(SUPERVISOR, -9).run(2, on=111)
         .keep(**KEPT_TWICE, crashes=1, errors=lost(1)),
+        # the server was away for so long that the lease was over, at once or with a short return
+        tale().start(1).act(1).outage(1.5).run(2, on=111).leave(1)
+        .keep(**KEPT_TWICE, errors=lost(1)),
+        tale().start(1).act(1).outage(0.6).outage(0.6).run(2, on=111).leave(1)
+        .keep(**KEPT_TWICE, errors=lost(1)),
     ],
 )  # fmt: skip
 def test_what_may_happen_is_no_violation(told: Tale) -> None:
@@ -99,6 +109,16 @@ def test_what_may_happen_is_no_violation(told: Tale) -> None:
          .keep(**KEPT_TWICE, errors=lost(1))),
         ("unattributed", tale().fault("stop", 101).wait(10).run(1).run(2, on=111)
          .keep(**KEPT_TWICE, errors=lost(1))),
+        ("unattributed", tale().outage(1.5).wait(10).run(1).run(2, on=111)
+         .keep(**KEPT_TWICE, errors=lost(1))),
+        # the server was away for too short a time, and what a link lost explains nothing
+        ("unattributed", tale().start(1).act(1).outage(0.5).run(2, on=111).leave(1)
+         .keep(**KEPT_TWICE, errors=lost(1))),
+        ("unattributed", tale().start(1).act(1).outage(0.2).wait(5).outage(0.2).run(2, on=111)
+         .keep(**KEPT_TWICE, errors=lost(1))),
+        ("unattributed", tale().start(1).act(1).fault("lose").run(2, on=111)
+         .keep(**KEPT_TWICE, errors=lost(1))),
+        ("I24", tale().outage(1.5).wait(20).enqueue("b").run(1, "b").run(1).keep().keep(job="b")),
         # a stale report was accepted: a result, or an error
         ("I7", tale().start(1).fault("stop", 101, seconds=4).start(2, on=111).act(1).leave(1)
          .act(2).leave(2).keep(**KEPT_TWICE, result=1, crashes=1, errors=lost(1))),

@@ -1,6 +1,7 @@
 """Real workers and producers, killed and stopped while they work; and the stored evidence."""
 
 import lzma
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,15 @@ from tests.kill.tale import LEASE, Tale
 EVIDENCE = [path for path in sorted(ROOT.glob("docs/evidence/*.json")) if history_of(path).exists()]
 
 
+async def counted(load: Load, folder: Path) -> dict[str, int]:
+    """Run, see that no promise was broken, and return what there was to count."""
+    with closing(Harness(load, folder)) as harness, Progress(console=Console(quiet=True)) as shown:
+        await harness.run(shown)
+    findings = check(read(folder / "history"))
+    assert findings.violations == [], (folder / "log").read_text()[-10_000:]
+    return findings.counts
+
+
 @pytest.mark.timeout(180)  # a minute on two idle cores
 async def test_what_is_killed_or_stopped_loses_nothing(tmp_path: Path) -> None:
     load = Load(
@@ -29,17 +39,38 @@ async def test_what_is_killed_or_stopped_loses_nothing(tmp_path: Path) -> None:
         lease=1.5,
         rest=0.2,
     )
-    with Progress(console=Console(quiet=True)) as progress:
-        await Harness(load, tmp_path).run(progress)
-    findings = check(read(tmp_path / "history"))
-    assert findings.violations == []
-    counts = findings.counts
+    counts = await counted(load, tmp_path)
     assert counts["asked"] == 3000
     assert counts["kill of all"] + counts["kill of one"] == 30
     assert counts["stop of all"] + counts["stop of one"] == 15
     # The faults came while there was something to be hurt.
     assert counts["runs hit by a fault"] >= 15
     assert counts["duplicate effects"] >= 1
+
+
+@pytest.mark.timeout(120)  # some fifteen seconds on two idle cores
+@pytest.mark.parametrize("store", ["postgres", "redis"])
+async def test_nor_does_a_server_that_is_killed_or_cut_off(store: str, tmp_path: Path) -> None:
+    load = Load(
+        jobs=300,
+        workers=2,
+        producers=1,
+        kills=3,
+        stops=1,
+        producer_kills=1,
+        seed=1,
+        lease=1.5,
+        rest=0.2,
+        store=store,
+        cuts=4,
+        outages=3,
+        calm=0.5,
+    )
+    counts = await counted(load, tmp_path)
+    assert counts["asked"] == 300
+    assert counts["kill of server"] == 2
+    assert counts["stop of server"] == counts["freeze of link"] == counts["lose of link"] == 1
+    assert counts["runs hit by a fault"] >= 1
 
 
 @pytest.mark.parametrize("report", EVIDENCE, ids=lambda path: path.stem)
@@ -64,7 +95,7 @@ def test_evidence_that_was_changed_is_refused(tmp_path: Path) -> None:
     findings = told.end()
     write(tmp_path / "history", told.events)
     report = tmp_path / "run.json"
-    store(report, load, 1.0, findings, tmp_path / "history")
+    store(report, load, findings, tmp_path / "history", seconds=1.0, versions={})
     assert recheck(report) == findings
     honest = report.read_text()
     report.write_text(honest.replace('"effects": 1', '"effects": 2'))

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -27,7 +27,6 @@ NAMED = "OFFLOAD_TEST_POSTGRES"
 PATIENCE = 60.0
 SETTINGS = {
     "fsync": "off",  # a killed server loses nothing by it, only a machine would
-    "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",
     "max_connections": "200",
     "shared_buffers": "128MB",
@@ -35,27 +34,36 @@ SETTINGS = {
 
 
 class PostgresServer:
-    """A server on a free loopback port, with all that it keeps in a temporary folder."""
+    """A server on a free port, of the loopback interface unless said, and in a temporary folder.
 
-    def __init__(self, **settings: str) -> None:
+    `prefix` is the beginning of the command that runs it on another host, as whoever is not root
+    there.
+    """
+
+    def __init__(
+        self, *, host: str = "127.0.0.1", prefix: Sequence[str] = (), **settings: str
+    ) -> None:
         """Make its folder; `start` starts it, with these settings beside its own."""
         self.folder = Path(tempfile.mkdtemp(prefix="offload-postgres-"))
         self.port = free_port()
-        self.url = f"postgresql://postgres@127.0.0.1:{self.port}/postgres"
-        self._settings = SETTINGS | settings
+        self.url = f"postgresql://postgres@{host}:{self.port}/postgres"
+        self._settings = SETTINGS | {"listen_addresses": host} | settings
+        self._prefix = prefix
         self._programs = programs()
-        self._user = unprivileged()
+        self._user = None if prefix else unprivileged()
         self._process: subprocess.Popen[bytes] | None = None
         if self._user is not None:
             self._programs = within_reach(self._programs, self.folder)
             shutil.chown(self.folder, self._user)
         self._run("initdb", "--auth=trust", "--username=postgres", "--encoding=UTF8", "--no-sync")
+        with (self._data / "pg_hba.conf").open("a") as rules:
+            rules.write("host all all samenet trust\n")
 
     def start(self) -> None:
         """Start it and wait until it answers."""
         settings = [f"-c{name}={value}" for name, value in self._settings.items()]
         postgres = str(self._programs / "postgres")
-        command = [postgres, "-D", str(self._data), f"-p{self.port}", *settings]
+        command = [*self._prefix, postgres, "-D", str(self._data), f"-p{self.port}", *settings]
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 command,
@@ -73,11 +81,22 @@ class PostgresServer:
             time.sleep(0.02)
 
     def stop(self, number: signal.Signals = signal.SIGINT) -> None:
-        """Stop it: SIGINT ends its sessions and stops in order, SIGQUIT stops it at once."""
+        """Stop it: SIGINT ends its sessions and stops in order, SIGQUIT stops it at once.
+
+        SIGKILL goes to all its processes: those of the sessions would live on.
+        """
         if self._process is not None:
-            self._process.send_signal(number)
+            if number is signal.SIGKILL:
+                self.signal(number)
+            else:
+                self._process.send_signal(number)
             self._process.wait()
             self._process = None
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to all its processes: SIGSTOP freezes it, SIGCONT lets it go on."""
+        assert self._process is not None
+        os.killpg(self._process.pid, number)
 
     def remove(self) -> None:
         """Stop it and remove all that it kept."""
@@ -89,7 +108,7 @@ class PostgresServer:
         return self.folder / "data"
 
     def _run(self, program: str, *arguments: str) -> None:
-        command = [str(self._programs / program), "-D", str(self._data), *arguments]
+        command = [*self._prefix, str(self._programs / program), "-D", str(self._data), *arguments]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL, user=self._user)
 
     def _answers(self) -> bool:

@@ -2,8 +2,13 @@
 
 import asyncio
 import contextlib
+import socket
+import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+
+NO_GOODBYE = struct.pack("ii", 1, 0)
+"""SO_LINGER of a socket whose end is a reset."""
 
 
 class Proxy:
@@ -11,8 +16,11 @@ class Proxy:
 
     def __init__(self, host: str, port: int) -> None:
         """Stand before the server at that address."""
-        self._target = (host, port)
+        self.target = (host, port)
+        """Where new connections lead."""
         self._writers: set[asyncio.StreamWriter] = set()
+        self._clients: set[asyncio.StreamWriter] = set()
+        """Those to whom answers are passed on."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._flows = asyncio.Event()
         self._flows.set()
@@ -37,7 +45,14 @@ class Proxy:
     def reset(self) -> None:
         """Cut all connections at once, without a word of goodbye."""
         for writer in self._writers:
-            writer.transport.abort()
+            _reset(writer)
+
+    def half_close(self) -> None:
+        """Tell all clients that nothing more will come; what they say still gets through."""
+        while self._clients:
+            writer = self._clients.pop()
+            if not writer.is_closing():
+                writer.write_eof()
 
     def freeze(self) -> None:
         """Pass nothing on any more, and cut nothing."""
@@ -52,8 +67,13 @@ class Proxy:
         self._loses = after
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        there, to_server = await asyncio.open_connection(*self._target)
+        try:
+            there, to_server = await asyncio.open_connection(*self.target)
+        except OSError:
+            _reset(writer)
+            return
         self._writers |= {writer, to_server}
+        self._clients.add(writer)
         self.met.set()
         for task in (
             asyncio.create_task(self._pass_on(reader, to_server, is_reply=False)),
@@ -75,9 +95,20 @@ class Proxy:
                         self.lost.set()
                         self.reset()
                         return
+                if is_reply and writer not in self._clients:
+                    continue
                 writer.write(data)
                 await writer.drain()
         writer.close()
+        self._writers.discard(writer)
+        self._clients.discard(writer)
+
+
+def _reset(writer: asyncio.StreamWriter) -> None:
+    if not writer.is_closing():
+        own = writer.get_extra_info("socket")
+        own.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, NO_GOODBYE)
+        writer.transport.abort()
 
 
 @asynccontextmanager

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -28,24 +28,31 @@ PROGRAMS = ("valkey-server", "redis-server")
 
 
 class ValkeyServer:
-    """A server on a free loopback port, with all that it keeps in a temporary folder."""
+    """A server on a free port, of the loopback interface unless said, and in a temporary folder.
 
-    def __init__(self, **settings: str) -> None:
+    `prefix` is the beginning of the command that runs it on another host.
+    """
+
+    def __init__(
+        self, *, host: str = "127.0.0.1", prefix: Sequence[str] = (), **settings: str
+    ) -> None:
         """Make its folder; `start` starts it, with these settings (`_` for `-`)."""
         self.folder = Path(tempfile.mkdtemp(prefix="offload-valkey-"))
+        self.host = host
         self.port = free_port()
-        self.url = f"redis://127.0.0.1:{self.port}/0"
+        self.url = f"redis://{host}:{self.port}/0"
+        self._prefix = prefix
         self._settings = {"save": "", "appendonly": "no", **settings}
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Start it and wait until it has read what it kept and answers."""
-        settings = {"bind": "127.0.0.1", "port": str(self.port), "dir": str(self.folder)}
+        settings = {"bind": self.host, "port": str(self.port), "dir": str(self.folder)}
         settings |= {name.replace("_", "-"): value for name, value in self._settings.items()}
         options = [part for name, value in settings.items() for part in (f"--{name}", value)]
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                [program(), *options], stdout=log, stderr=log, start_new_session=True
+                [*self._prefix, program(), *options], stdout=log, stderr=log, start_new_session=True
             )
         deadline = time.monotonic() + PATIENCE
         while not self._answers():
@@ -72,14 +79,14 @@ class ValkeyServer:
 
     def _answers(self) -> bool:
         with contextlib.suppress(OSError):
-            return ask(self.port, "PING") == b"PONG"
+            return ask(self.port, "PING", host=self.host) == b"PONG"
         return False
 
 
-def ask(port: int, *command: str | int) -> object:
+def ask(port: int, *command: str | int, host: str = "127.0.0.1") -> object:
     """Ask a server one thing on a connection of its own; what it refuses is an answer, too."""
     reader = hiredis.Reader(notEnoughData=...)
-    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as connection:
+    with socket.create_connection((host, port), timeout=PATIENCE) as connection:
         connection.sendall(hiredis.pack_command(command))  # type: ignore[arg-type]
         while (reply := reader.gets()) is ...:
             data = connection.recv(65536)

@@ -1,18 +1,22 @@
 """Where sessions are shared with others, nothing of them is relied on."""
 
+import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
 
-from offload.core.errors import ConfigurationError
+from offload.core.errors import ConfigurationError, StoreError
 from offload.core.states import Move, State
 from offload.store.base import Channel
 from offload.store.open import open_store
-from offload.store.postgres import PostgresStore
+from offload.store.postgres import PostgresStore, connection
 from offload.store.postgres.connection import Session
 from offload.testing.conformance.steps import FAR, end, put, read, run, soon, take
+from tests.servers.pooler import pooling
 
 
 @pytest.fixture
@@ -64,6 +68,51 @@ async def test_it_rings_and_does_not_listen(
     cursor = direct.cursor(Channel.READY)
     await put(pooled, "a")
     await soon(direct.wait(Channel.READY, cursor, FAR))
+
+
+SESSIONS = 2
+
+
+async def test_many_share_few_sessions_that_change_with_each_transaction(
+    postgres_url: str,
+) -> None:
+    """Producers and workers, three processes of each, behind a real pooler."""
+    parts = urlsplit(postgres_url)
+    async with pooling(postgres_url, SESSIONS) as (pooler, port), AsyncExitStack() as kept:
+        address = parts._replace(netloc=f"{parts.username}@127.0.0.1:{port}").geturl()
+        stores = [PostgresStore(f"{address}&pooler=transaction") for _ in range(3)]
+        for store in stores:
+            await store.open()
+            kept.push_async_callback(store.close)
+
+        async def produce(number: int) -> None:
+            for part in range(20):
+                [parent] = await put(stores[number], f"p{number}-{part}")
+                await put(stores[number], f"c{number}-{part}", depends_on=(parent.id,))
+                assert await stores[number].acquire("lock", f"{number}", -1)
+
+        async def work(number: int) -> None:
+            while (await stores[number].stats())[State.COMPLETE] < 120:
+                for job in await take(stores[number], 7, worker=f"w{number}"):
+                    assert await end(stores[number], job, Move.COMPLETE)
+
+        numbers = range(len(stores))
+        await asyncio.gather(*map(produce, numbers), *map(work, numbers))
+    shared = Counter(guest for guest, _ in pooler.served)
+    assert max(shared.values()) == SESSIONS
+    assert len(shared) > SESSIONS
+
+
+async def test_a_pooler_is_told_apart_from_a_server(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without `pooler=transaction`, it refuses the settings of our sessions."""
+    monkeypatch.setattr(connection, "PATIENCE", 0.1)
+    parts = urlsplit(postgres_url)
+    async with pooling(postgres_url, SESSIONS) as (_, port):
+        address = parts._replace(netloc=f"{parts.username}@127.0.0.1:{port}").geturl()
+        with pytest.raises(StoreError, match="unsupported startup parameter"):
+            await PostgresStore(address).open()
 
 
 @pytest.mark.parametrize(

@@ -3,12 +3,17 @@
 OFFLOAD_TEST_DECLARE=1 in the environment writes down what a new one has changed.
 """
 
+import asyncio
 import os
 from pathlib import Path
 
 import psycopg
+import pytest
 
-from offload.store.postgres import PostgresStore
+from offload.core.states import Move, State
+from offload.store.postgres import PostgresStore, migrating
+from offload.store.sql import scripts
+from offload.testing.conformance.steps import end, put, take
 
 DECLARED = Path(__file__).with_name("postgres_schema.txt")
 
@@ -65,3 +70,50 @@ async def test_to_migrate_twice_changes_nothing(postgres_url: str) -> None:
         await store.close()
         seen.append(described(store.address.conninfo, store.address.schema))
     assert seen[0] == seen[1]
+
+
+LATER = """
+ALTER TABLE {schema}.jobs ADD COLUMN later text NOT NULL DEFAULT 'so';
+CREATE TABLE {schema}.later (job_id text PRIMARY KEY);
+CREATE INDEX jobs_of_later ON {schema}.jobs (later) WHERE state = 'pending';
+"""
+
+
+async def test_an_older_version_goes_on_while_a_newer_one_changes_the_schema(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The newer one adds a column, a table and an index under load; then both share the jobs."""
+    older, newer = PostgresStore(postgres_url), PostgresStore(postgres_url)
+    await older.open()
+    migrated = asyncio.Event()
+
+    async def produce(name: str, store: PostgresStore) -> None:
+        for number in range(40):
+            await put(store, f"{name}{number}")
+
+    async def work(store: PostgresStore, jobs: int) -> list[str]:
+        ran: list[str] = []
+        while (await store.stats())[State.COMPLETE] < jobs or not migrated.is_set():
+            for job in await take(store, 3, worker=f"w{id(store)}"):
+                assert await end(store, job, Move.COMPLETE)
+                ran.append(job.id)
+        return ran
+
+    async def upgrade() -> None:
+        while (await older.stats())[State.COMPLETE] < 10:
+            pass
+        known = scripts(migrating.SCRIPTS)
+        both = [*known, (known[-1][0] + 1, LATER)]
+        monkeypatch.setattr(migrating, "scripts", lambda _: both)
+        await newer.open()
+        migrated.set()
+
+    await asyncio.gather(produce("a", older), work(older, 40), upgrade())
+    old, new, *_ = await asyncio.gather(
+        work(older, 120), work(newer, 120), produce("b", older), produce("c", newer)
+    )
+    assert sorted([*old, *new]) == sorted(f"{name}{n}" for name in "bc" for n in range(40))
+    assert old
+    assert new
+    for store in (older, newer):
+        await store.close()

@@ -26,10 +26,19 @@ PATIENCE = 30.0
 NOBODY = -signal.SIGKILL
 
 
-@pytest.fixture(params=["session on a file", "session on a server"])
-async def address(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[str]:
-    """The address of a database that producers write to."""
-    if request.param.endswith("file"):
+@pytest.fixture(params=["file to file", "server to file", "file to redis"])
+def way(request: pytest.FixtureRequest) -> tuple[str, str]:
+    """What kind of database producers write to, and where their queue is."""
+    database, _, store = str(request.param).split()
+    return database, store
+
+
+@pytest.fixture
+async def address(
+    request: pytest.FixtureRequest, way: tuple[str, str], tmp_path: Path
+) -> AsyncIterator[str]:
+    """The address of the database."""
+    if way[0] == "file":
         yield f"sqlite:///{tmp_path}/app.db"
         return
     server: str = request.getfixturevalue("postgres_database")
@@ -39,6 +48,19 @@ async def address(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterat
         own.commit()
         base, _, _ = url.partition("?")
         yield f"{base.replace('postgresql:', 'postgresql+psycopg:')}?options=-csearch_path%3D{name}"
+
+
+@pytest.fixture
+def url(request: pytest.FixtureRequest, way: tuple[str, str], tmp_path: Path) -> str:
+    """The URL of the queue."""
+    return str(tmp_path / "jobs.db" if way[1] == "file" else request.getfixturevalue("redis_url"))
+
+
+@pytest.fixture
+async def queue(url: str) -> AsyncIterator[Queue]:
+    queue = Queue(url, synchronous="NORMAL", retry_backoff=0.001)
+    yield queue
+    await queue.aclose()
 
 
 @pytest.fixture
@@ -52,10 +74,10 @@ def engine(address: str) -> Iterator[Engine]:
 
 
 @pytest.fixture
-def start(tmp_path: Path, address: str) -> Callable[..., Any]:
+def start(url: str, address: str) -> Callable[..., Any]:
     async def start(*what: str) -> Process:
         program = [sys.executable, "-m", "tests.transactions.producer"]
-        arguments = [str(tmp_path / "jobs.db"), address, *what]
+        arguments = [url, address, *what]
         path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
         environment = os.environ | {"PYTHONPATH": path}
         return await asyncio.create_subprocess_exec(

@@ -12,7 +12,7 @@ import pytest
 from offload import Queue, StoreUnavailable, current_job
 from offload.core.decide import Raised, Returned
 from offload.core.job import NewJob
-from offload.core.records import Failure, Finish
+from offload.core.records import Failure, Finish, Held
 from offload.core.retry import RetryPolicy
 from offload.core.states import State
 from offload.store.base import Beat, Store
@@ -202,6 +202,29 @@ async def test_an_outcome_outlives_a_store_that_is_away(
         assert [await job.aresult(timeout=30) for job in jobs] == list(range(10))
     assert sorted(ran) == sorted(job.id for job in jobs)
     assert len(asked) > failures
+
+
+async def test_a_first_beat_waits_for_a_store_that_has_just_gone_away(
+    queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was there when it was opened."""
+    monkeypatch.setattr("offload.worker.steward.REST", 0.001)
+    real = queue.store.heartbeat
+    failures = iter([StoreUnavailable("for now")] * 3)
+
+    async def heartbeat(beat: Beat) -> list[Held]:
+        for failure in failures:
+            raise failure
+        return await real(beat)
+
+    monkeypatch.setattr(queue.store, "heartbeat", heartbeat)
+
+    @queue.task
+    def run() -> str:
+        return "done"
+
+    async with working(queue):
+        assert await (await run.adelay()).aresult(timeout=30) == "done"
 
 
 async def test_an_outcome_is_stored_before_the_worker_goes(

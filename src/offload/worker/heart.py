@@ -113,7 +113,10 @@ async def main() -> None:
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(pipe), sys.stdin)
     order = await pipe.readline()
     if order:  # else the worker was gone before it could say anything
-        await heart_of(json.loads(order)).run(pipe)
+        try:
+            await heart_of(json.loads(order)).run(pipe)
+        except StoreUnavailable as error:  # the jobs of a worker that is gone lapse with its lease
+            print(f"offload: the heart ends: {error}", file=sys.stderr)  # noqa: T201
 
 
 if __name__ == "__main__":

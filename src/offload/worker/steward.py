@@ -1,15 +1,18 @@
 """Keeps the worker's leases alive, and hears from the store what became of them."""
 
+import asyncio
 import logging
+import random
 import time
 
+from offload.core.errors import StoreUnavailable
 from offload.core.records import Finish, Held
 from offload.core.states import Move
 from offload.store.base import Beat, Channel, Store
 from offload.worker.executors import Executor
 from offload.worker.run import Run, Stop
 from offload.worker.runs import Runs
-from offload.worker.service import Service
+from offload.worker.service import REST, Service
 
 log = logging.getLogger("offload.worker")
 
@@ -49,6 +52,20 @@ class Steward(Service):
         """
         now = time.monotonic()
         return now >= self._late_until and now - self._beaten <= self._beat.lease / 2
+
+    async def register(self, stop: asyncio.Event) -> None:
+        """Beat for the first time, however long the store is away, unless asked to stop.
+
+        It comes before the first claim: a job of an unknown worker counts as lapsed.
+        """
+        while not stop.is_set():
+            try:
+                await self._store.heartbeat(self._beat)
+            except StoreUnavailable as error:
+                log.warning("the store is away (%s)", error)
+                await asyncio.sleep(REST * (0.5 + random.random()))  # noqa: S311 - jitter
+            else:
+                return
 
     async def step(self) -> None:
         """Beat and reconcile, then wait for the next beat or for a call to stop a job."""

@@ -140,8 +140,7 @@ class Worker:
             self._store, self._beat, self._options.heartbeat, self._runs, self._executors
         )
         janitor = Janitor(self._store, lambda: steward.may_judge, self._options.result_ttl)
-        # Registered before its first claim: a job of an unknown worker counts as lapsed.
-        await self._store.heartbeat(self._beat)
+        await steward.register(stop)
         services = [*self._services, steward, janitor]
         own = set(self._executors.values())
         services += [executor for executor in own if isinstance(executor, Service)]

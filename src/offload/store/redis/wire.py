@@ -59,6 +59,7 @@ class Wire(asyncio.Protocol):
             waiting = self._waiting.popleft()
             if not waiting.done():
                 waiting.set_exception(ConnectionError(f"the connection was lost ({exc})"))
+                waiting.exception()  # who asked for several hears it from the first
         if not self.lost.done():
             self.lost.set_result(None)
 
