@@ -122,6 +122,11 @@ async def test_limits_hold(app: Any, deed: str, limits: Limits, reason: str) -> 
     assert str(caught.value) == reason
 
 
+async def test_limits_that_cannot_be_kept_are_no_fault_of_the_function(app: Any) -> None:
+    with pytest.raises(ConfigurationError, match="memory=1 MB is less than the"):
+        await isolated(app.alone, "return", limits=Limits(1_000_000, env=app.FROM_TEST))
+
+
 async def test_without_a_network_nothing_can_be_reached(app: Any, stage: Stage) -> None:
     with socket() as listener:
         listener.bind(("127.0.0.1", 0))

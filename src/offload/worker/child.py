@@ -146,8 +146,8 @@ def _call(found: Any, order: dict[str, Any], job: Job | None, pipe: Pipe) -> Out
         enter(JobContext(job, pipe, signature))
     args, kwargs = signature.decode_arguments(order["payload"].encode())
     forget_peak()
-    pipe.send({"begun": order["qualname"]})
     with limited(Limits(**order["limits"])):
+        pipe.send({"begun": order["qualname"]})
         return Returned(signature.encode_result(function(*args, **kwargs)))
 
 

@@ -48,6 +48,7 @@ async def isolated(
         TimeoutError: it ran longer than `timeout`, and was killed.
         ArgumentError, PayloadTooLarge, PayloadError: the arguments or the result do not fit.
         TaskDefinitionError: it is not plain, or does not stand at module level.
+        ConfigurationError: `timeout` is wrong, or this machine cannot keep such limits.
     """
     if timeout is not None and not timeout > 0:
         raise ConfigurationError(f"timeout={timeout!r}: must be a number of seconds above 0")
@@ -57,15 +58,32 @@ async def isolated(
     job, relay = _surroundings()
     order = order_of(function, signature.encode_arguments(args, {}))
     order |= {"job": job, "limits": asdict(limits)}
+    clock = Clock(timeout)
     try:
-        async with asyncio.timeout(None) as clock:
-            outcome = await _pool().execute(order, limits, relay, partial(_start, clock, timeout))
+        async with clock.running:
+            outcome = await _pool().execute(order, limits, relay, clock.start)
     except TimeoutError:
         name = function.__qualname__
         raise TimeoutError(f"{name} ran longer than its timeout of {timeout:g} s") from None
     except ChildDied as death:
         raise _why(death, limits) from None
-    return cast("R", signature.decode_result(_result(outcome)))
+    return cast("R", signature.decode_result(_result(outcome, has_begun=clock.is_started)))
+
+
+class Clock:
+    """The time of one call, which begins when its function does."""
+
+    def __init__(self, timeout: float | None) -> None:
+        """Allow so many seconds."""
+        self.running = asyncio.timeout(None)
+        self.is_started = False
+        self._timeout = timeout
+
+    def start(self) -> None:
+        """Let it run from now."""
+        self.is_started = True
+        if self._timeout is not None:
+            self.running.reschedule(asyncio.get_running_loop().time() + self._timeout)
 
 
 class Pool:
@@ -149,18 +167,13 @@ async def _nowhere(report: Report) -> None:
     raise AssertionError(f"{report} is of no job")
 
 
-def _start(clock: asyncio.Timeout, timeout: float | None) -> None:
-    if timeout is not None:
-        clock.reschedule(asyncio.get_running_loop().time() + timeout)
-
-
-def _result(outcome: Outcome) -> bytes:
+def _result(outcome: Outcome, *, has_begun: bool) -> bytes:
     match outcome:
         case Returned(result):
             return result
         case Raised(failure):
             if failure.type == LimitExceeded.__name__:
-                raise LimitExceeded(failure.message)
+                raise (LimitExceeded if has_begun else ConfigurationError)(failure.message)
             raise IsolatedError(failure.type, failure.message, failure.traceback)
         case _:
             raise AssertionError(f"{outcome!r} is not how a function ends")
