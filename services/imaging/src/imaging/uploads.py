@@ -16,10 +16,11 @@ from dataclasses import dataclass
 from fastapi import Request
 
 from imaging import names
+from imaging.cell import probe_in
 from imaging.errors import Refused, refusal_of
-from imaging.jobs import limits, process_image, queue, storage
+from imaging.jobs import cell, limits, process_image, queue, storage
 from imaging.manifest import original_key, outputs_prefix
-from imaging.pipeline import BadImage, Probe, probe
+from imaging.pipeline import BadImage, Probe
 from imaging.receive import Body, Part, open_body, read_body
 from imaging.settings import settings
 
@@ -63,7 +64,8 @@ async def accept(part: Part, *, batch: str | None = None) -> Accepted | Rejected
     """Check one file and enqueue it, or say why not."""
     filename = names.display_name(part.filename)
     try:
-        found, sha256 = await asyncio.to_thread(_check, part)
+        found = await _check(part)
+        sha256 = await asyncio.to_thread(_digest, part)
     except BadImage as error:
         return Rejected(filename, refusal_of(error))
     return await _enqueue(part, found, sha256, filename, batch)
@@ -90,13 +92,16 @@ def _not_none(body: Body) -> list[Part]:
     raise Refused(422, "missing_file", "No file was sent. Put it in the form's field `file`.")
 
 
-def _check(part: Part) -> tuple[Probe, str]:
+async def _check(part: Part) -> Probe:
     if part.too_large:
         most = settings().max_bytes / 1e6
         raise BadImage("too_large", f"This file is too large. At most {most:g} MB are accepted.")
+    return await probe_in(cell(), part.path, limits())
+
+
+def _digest(part: Part) -> str:
     with part.path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256")
-    return probe(part.path, limits()), digest.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 async def _enqueue(
