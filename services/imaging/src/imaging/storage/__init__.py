@@ -10,6 +10,7 @@ from imaging.storage.base import (
     room,
 )
 from imaging.storage.local import LocalStorage
+from imaging.storage.opening import open_storage
 
 __all__ = [
     "LocalStorage",
@@ -19,5 +20,6 @@ __all__ = [
     "StorageFull",
     "Stored",
     "UnsafeKey",
+    "open_storage",
     "room",
 ]

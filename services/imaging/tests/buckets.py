@@ -1,0 +1,33 @@
+"""Buckets of a test's own."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from imaging.storage.s3 import Bucket, S3Storage
+from tests.servers import seaweed
+from tests.servers.seaweed import S3
+
+REGION = "eu-central-1"
+
+
+@contextmanager
+def bucket(server: S3, temporary: Path) -> Iterator[S3Storage]:
+    """Yield an empty bucket's storage, which leaves no temporary file behind."""
+    storage = S3Storage(described(server), temporary=temporary, public=server.endpoint)
+    # The server makes a bucket for whoever first writes to it.
+    storage.put("first", b"")
+    storage.delete("first")
+    yield storage
+
+
+def described(server: S3, **other: str) -> Bucket:
+    """Describe a fresh bucket of this server, with other words where they are given."""
+    said = {
+        "name": seaweed.fresh(),
+        "endpoint": server.endpoint,
+        "region": REGION,
+        "access_key": server.access_key,
+        "secret_key": server.secret_key,
+    }
+    return Bucket(**{**said, **other})
