@@ -27,6 +27,9 @@ class Settings(BaseSettings):
     worker: bool = True
     workers: int = Field(default=2, ge=1)
 
+    # Between two looks for what was left behind.
+    sweep_seconds: int = Field(default=600, ge=1)
+
     # postgresql://… or redis://…, for several machines; None: a file in the data folder.
     # A secret, for it has a password in it.
     queue_url: SecretStr | None = None

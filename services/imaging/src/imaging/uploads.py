@@ -2,12 +2,10 @@
 
 The job *is* the upload's record, and its id is chosen before anything is stored.  So a
 crash can leave one thing behind: an original without a job, of a request that was never
-answered.  :func:`sweep` removes those.
+answered.  The janitor removes those.
 """
 
 import asyncio
-import logging
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -16,16 +14,12 @@ from fastapi import Request
 
 from imaging import names
 from imaging.errors import Refused, refusal_of
-from imaging.jobs import limits, process_image, queue, storage
+from imaging.jobs import limits, process_image, storage
 from imaging.pipeline import BadImage, Probe, probe
 from imaging.receive import Body, Part, open_body, read_body
 from imaging.settings import settings
 
-log = logging.getLogger(__name__)
-
 TAG = "upload"
-# Far longer than any request takes between storing its file and enqueueing its job.
-_ORPHAN_SECONDS = 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,21 +59,6 @@ async def accept(part: Part, *, batch: str | None = None) -> Accepted | Rejected
     except BadImage as error:
         return Rejected(filename, refusal_of(error))
     return await _enqueue(part, found, filename, batch)
-
-
-async def sweep() -> None:
-    """Remove what requests and tasks left that were killed: bounded by age, safe to repeat."""
-    before = time.time() - _ORPHAN_SECONDS
-    old = await asyncio.to_thread(
-        lambda: [o.key for o in storage().entries("originals") if o.modified < before]
-    )
-    for key in old:
-        upload_id = key.rpartition("/")[2]
-        if await queue.aget_job(upload_id) is None:
-            log.warning("removing an upload that was never enqueued: %s", upload_id)
-            await asyncio.to_thread(storage().delete, key)
-            await asyncio.to_thread(storage().delete, f"processed/{upload_id}")
-    await asyncio.to_thread(storage().sweep_temporary, before)
 
 
 def _not_none(body: Body) -> list[Part]:

@@ -10,9 +10,10 @@ from imaging.storage.base import (
     room,
 )
 from imaging.storage.local import LocalStorage
-from imaging.storage.opening import open_storage
+from imaging.storage.opening import STRAY_SECONDS, open_storage
 
 __all__ = [
+    "STRAY_SECONDS",
     "LocalStorage",
     "NotStored",
     "Stat",

@@ -6,8 +6,8 @@ from imaging.settings import Settings
 from imaging.storage.base import Storage
 from imaging.storage.local import LocalStorage
 
-# Far longer than any request or task keeps a temporary file.
 STRAY_SECONDS = 3600
+"""Far longer than any request or task takes between storing a file and saying what it is for."""
 
 
 def open_storage(settings: Settings) -> Storage:
