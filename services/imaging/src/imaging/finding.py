@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
-from imaging import deletion, names, uploads, views
+from imaging import marks, names, uploads, views
 from imaging.errors import Refused, unknown_upload
 from imaging.jobs import queue
 from imaging.schemas import Item, UploadStatus
@@ -31,7 +31,7 @@ async def known(upload_id: str) -> Job:
     """Find one upload for whoever has a link to it."""
     # Checked first, so that odd ids (NUL, surrogates, megabytes) never reach a driver.
     job = await queue.aget_job(upload_id) if names.is_id(upload_id) else None
-    if job is None or not views.is_upload(job) or not await deletion.remaining([job]):
+    if job is None or not views.is_upload(job) or not await marks.remaining([job]):
         raise unknown_upload()
     return job
 
@@ -50,7 +50,7 @@ async def page(
     while len(found) < limit:
         jobs = await queue.alist_jobs(tag=tag, status=states, limit=limit, before=before)
         visible = [job for job in jobs if views.is_upload(job) and views.owner_of(job) == owner]
-        found += await deletion.remaining(visible)
+        found += await marks.remaining(visible)
         if len(jobs) < limit:
             break
         before = jobs[-1].id

@@ -7,10 +7,10 @@ from functools import lru_cache
 
 from imaging.pipeline import BadImage, Limits, Output, render
 from imaging.settings import settings
-from imaging.storage import LocalStorage, Storage
+from imaging.storage import Storage, open_storage
 from offload import Abort, Queue, current_job
 
-queue = Queue(db_path=str(settings().database), workers=settings().workers)
+queue = Queue(settings().queue, workers=settings().workers)
 
 VARIANTS = ("resized_compressed", "thumbnail")
 
@@ -18,7 +18,7 @@ VARIANTS = ("resized_compressed", "thumbnail")
 @lru_cache
 def storage() -> Storage:
     """Open the storage at first use, so that importing this module makes no folder."""
-    return LocalStorage(settings().storage_root)
+    return open_storage(settings())
 
 
 def limits() -> Limits:

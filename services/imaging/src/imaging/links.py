@@ -76,6 +76,7 @@ def _signature(path: str, expires: int) -> str:
 def _secret() -> bytes:
     config = settings()
     if config.link_secret:
-        return config.link_secret.encode()
+        return config.link_secret.get_secret_value().encode()
     # Slow on purpose: a link must not be a quick way to try guesses of the keys.
-    return hashlib.scrypt(config.api_keys.encode(), salt=b"imaging links", n=1 << 14, r=8, p=1)
+    keys = repr(sorted(config.keys.items())).encode()
+    return hashlib.scrypt(keys, salt=b"imaging links", n=1 << 14, r=8, p=1)

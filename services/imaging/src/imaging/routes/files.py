@@ -6,7 +6,7 @@ from pathlib import Path
 from fastapi import APIRouter
 from fastapi.responses import FileResponse
 
-from imaging import finding, views
+from imaging import finding, keeping, views
 from imaging.errors import Refused, problems
 from imaging.finding import Job
 from imaging.jobs import VARIANTS, output_key, storage
@@ -25,7 +25,7 @@ async def original(upload_id: str, reader: Allowed) -> FileResponse:
     """Give the file as it was sent: as a download, for nobody has looked at all of its bytes."""
     job = await _find(upload_id, reader)
     meta = views.meta_of(job)
-    found = await _stored(f"originals/{meta['source']}")
+    found = await _stored(keeping.original_key(meta["sha256"]))
     return FileResponse(
         found,
         media_type=meta["content_type"],
@@ -49,7 +49,7 @@ async def files(path: str, reader: Allowed) -> FileResponse:
     served = {views.served_name(job, variant): variant for variant in VARIANTS}
     if name not in served or views.status_of(job) is not UploadStatus.SUCCESS:
         raise _no_file()
-    found = await _stored(output_key(views.meta_of(job)["source"], served[name]))
+    found = await _stored(output_key(_temp(views.meta_of(job)["sha256"]), served[name]))
     return FileResponse(
         found,
         media_type="image/jpeg",
@@ -73,3 +73,7 @@ async def _stored(key: str) -> Path:
 
 def _no_file() -> Refused:
     return Refused(404, "not_found", "There is no such file.")
+
+
+def _temp(sha256: str) -> str:
+    return f"{sha256[:2]}/{sha256}"
