@@ -6,15 +6,13 @@ from typing import Any
 
 from imaging import marks, names, uploads, views
 from imaging.errors import Refused, unknown_upload
-from imaging.jobs import queue
-from imaging.schemas import Item, UploadStatus
+from imaging.jobs import manifest_of, queue
+from imaging.schemas import Item
 from imaging.settings import settings
 from offload import JobHandle
 
 Job = JobHandle[Any]
 
-# A finished job's result is read from the store, so this is a bound and not a wait.
-_READ_SECONDS = 5.0
 # Of one upload, as far as a batch shows them.
 _MOST_TRIES = 10
 
@@ -67,15 +65,9 @@ async def batch_of(batch: str, owner: str | None) -> list[Job]:
     return [job for job in reversed(jobs) if job.id not in retried]
 
 
-async def facts_of(job: Job) -> views.Facts | None:
-    """Read what the task found out, if it has."""
-    done = views.status_of(job) is UploadStatus.SUCCESS
-    return await job.aresult(timeout=_READ_SECONDS) if done else None
-
-
 async def item(job: Job) -> Item:
     """Show one upload."""
-    return views.item(job, await facts_of(job))
+    return views.item(job, await manifest_of(job))
 
 
 async def items(jobs: Sequence[Job]) -> list[Item]:

@@ -16,6 +16,7 @@ from fastapi import Request
 from imaging import keeping, names, views
 from imaging.errors import Refused, refusal_of, unknown_upload
 from imaging.jobs import limits, process_image, storage
+from imaging.manifest import original_key
 from imaging.pipeline import BadImage, Probe, probe
 from imaging.receive import Body, Part, open_body, read_body, read_raw
 from imaging.schemas import Upload
@@ -126,9 +127,9 @@ async def _enqueue(part: Part, found: Probe, filename: str, sender: Sender) -> J
     stem, sha256 = names.stem_of(filename), part.sha256
     async with keeping.held(sha256):
         # Bytes first, record second: a job whose original is missing could never succeed.
-        await asyncio.to_thread(storage().adopt, keeping.original_key(sha256), part.path)
+        await asyncio.to_thread(storage().adopt, original_key(sha256), part.path)
         return await process_image.aapply_async(
-            args=(f"{sha256[:2]}/{sha256}", stem),
+            args=(sha256, stem, sender.owner),
             tags=_tags(part, sender),
             metadata={
                 "filename": filename,

@@ -6,12 +6,12 @@ from pathlib import Path
 from fastapi import APIRouter
 from fastapi.responses import FileResponse
 
-from imaging import finding, keeping, views
+from imaging import finding, views
 from imaging.errors import Refused, problems
 from imaging.finding import Job
-from imaging.jobs import VARIANTS, output_key, storage
+from imaging.jobs import manifest_of, storage
 from imaging.links import Allowed, Reader
-from imaging.schemas import UploadStatus
+from imaging.manifest import original_key
 
 _REFUSALS = problems("unauthorized", "not_found", "range_not_satisfiable", "queue_unavailable")
 # An id's files never change.
@@ -25,7 +25,7 @@ async def original(upload_id: str, reader: Allowed) -> FileResponse:
     """Give the file as it was sent: as a download, for nobody has looked at all of its bytes."""
     job = await _find(upload_id, reader)
     meta = views.meta_of(job)
-    found = await _stored(keeping.original_key(meta["sha256"]))
+    found = await _stored(original_key(meta["sha256"]))
     return FileResponse(
         found,
         media_type=meta["content_type"],
@@ -46,13 +46,14 @@ async def files(path: str, reader: Allowed) -> FileResponse:
     if folder != "processed":
         raise _no_file()
     job = await _find(upload_id, reader)
-    served = {views.served_name(job, variant): variant for variant in VARIANTS}
-    if name not in served or views.status_of(job) is not UploadStatus.SUCCESS:
+    found = await manifest_of(job)
+    variants = found.variants.items() if found else ()
+    served = {views.served_name(job, variant, made.format): made for variant, made in variants}
+    if name not in served:
         raise _no_file()
-    found = await _stored(output_key(_temp(views.meta_of(job)["sha256"]), served[name]))
     return FileResponse(
-        found,
-        media_type="image/jpeg",
+        await _stored(served[name].key),
+        media_type=f"image/{served[name].format}",
         filename=name,
         content_disposition_type="inline",
         headers=_KEEP,
@@ -73,7 +74,3 @@ async def _stored(key: str) -> Path:
 
 def _no_file() -> Refused:
     return Refused(404, "not_found", "There is no such file.")
-
-
-def _temp(sha256: str) -> str:
-    return f"{sha256[:2]}/{sha256}"
