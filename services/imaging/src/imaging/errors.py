@@ -6,6 +6,8 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from imaging.pipeline import BadImage
+from imaging.storage import StorageFull, room
+from offload import StoreFull
 
 # What a refused picture is in HTTP's terms.  415: this kind of file is never accepted;
 # 413: too many bytes; 422: the right kind, but this one cannot be processed (too many
@@ -51,6 +53,8 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(Refused, _refused)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(RequestValidationError, _invalid)
+    for kind in (StorageFull, StoreFull, OSError):
+        app.add_exception_handler(kind, _full)
     app.add_exception_handler(Exception, _unexpected)
 
 
@@ -75,6 +79,15 @@ async def _invalid(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)  # noqa: S101 -- registered for this class only
     faults = (f"{'.'.join(str(part) for part in e['loc'])}: {e['msg']}" for e in error.errors())
     return _body(422, "invalid_request", "; ".join(faults))
+
+
+async def _full(_request: Request, error: Exception) -> JSONResponse:
+    try:
+        # Of the system's own errors only those that mean this; others are ours to read.
+        with room():
+            raise error
+    except (StorageFull, StoreFull):
+        return _body(507, "insufficient_storage", "There is no room for more pictures now.")
 
 
 async def _unexpected(_request: Request, _error: Exception) -> JSONResponse:

@@ -7,11 +7,12 @@ from functools import lru_cache
 
 from imaging.pipeline import BadImage, Limits, Output, render
 from imaging.settings import settings
-from imaging.storage import Storage, open_storage
-from offload import Abort, Queue, current_job
+from imaging.storage import Storage, StorageFull, open_storage
+from offload import Abort, Queue, Snooze, current_job
 
 queue = Queue(settings().queue, workers=settings().workers)
 
+_FULL_SECONDS = 5
 VARIANTS = ("resized_compressed", "thumbnail")
 
 
@@ -48,8 +49,12 @@ def process_image(upload_id: str, stem: str) -> dict[str, dict[str, int]]:  # no
     except BadImage as error:
         # The same bytes would fail the same way, so a retry would only be later.
         raise Abort(f"{error.code}: {error.detail}") from error
-    for variant, output in outputs.items():
-        storage().put(output_key(upload_id, variant), output.data)
+    try:
+        for variant, output in outputs.items():
+            storage().put(output_key(upload_id, variant), output.data)
+    except StorageFull as error:
+        # Somebody will make room; until then no attempt is used up.
+        raise Snooze(_FULL_SECONDS) from error
     return {variant: _facts(output) for variant, output in outputs.items()}
 
 
