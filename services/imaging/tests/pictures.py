@@ -11,6 +11,9 @@ from imaging.showcase import sample_photographs
 
 SVG = b'<svg xmlns="http://www.w3.org/2000/svg" width="90" height="90"><circle r="40"/></svg>'
 
+# How libvips writes a text of EXIF: its value, then what it is.
+_ASCII = "(x, ASCII, 20 components, 20 bytes)"
+
 
 def sample(name: str) -> Path:
     return next(path for path in sample_photographs() if path.name == name)
@@ -35,8 +38,19 @@ def with_metadata() -> bytes:
     image.set_type(vips.GValue.gint_type, "orientation", 6)
     image.set_type(text, "exif-ifd0-Make", "Nokia (Nokia, ASCII, 6 components, 6 bytes)")
     image.set_type(text, "exif-ifd3-GPSLatitude", "48/1 8/1 1/1 (48, 8, 1, Rational, 3, 24)")
+    image.set_type(text, "exif-ifd2-DateTimeOriginal", f"2026:11:21 10:11:12 {_ASCII}")
+    image.set_type(text, "exif-ifd2-OffsetTimeOriginal", f"+01:00 {_ASCII}")
     image.set_type(blob, "xmp-data", b"<x:xmpmeta>a secret place</x:xmpmeta>")
+    image.set_type(blob, "iptc-data", b"Photoshop 3.0\0a secret caption")
     return bytes(image.jpegsave_buffer(Q=90))
+
+
+def taken(said: str) -> bytes:
+    """A JPEG of a camera that says this of its clock."""
+    image = vips.Image.black(60, 40).copy()
+    text = vips.GValue.gstr_type
+    image.set_type(text, "exif-ifd2-DateTimeOriginal", f"{said} {_ASCII}")
+    return bytes(image.jpegsave_buffer())
 
 
 def chunk(kind: bytes, data: bytes) -> bytes:

@@ -12,19 +12,10 @@ from contextlib import asynccontextmanager
 from math import inf
 
 from imaging.jobs import queue, storage
+from imaging.manifest import original_key, outputs_prefix
 
 _FOLDERS = ("originals", "outputs")
 _KEY = re.compile(r"(?:originals|outputs)/[0-9a-f]{2}/(?P<sha256>[0-9a-f]{64})(?:/.+)?")
-
-
-def original_key(sha256: str) -> str:
-    """Say where these bytes lie."""
-    return f"originals/{sha256[:2]}/{sha256}"
-
-
-def outputs_prefix(sha256: str) -> str:
-    """Say below which key everything lies that was made of these bytes."""
-    return f"outputs/{sha256[:2]}/{sha256}"
 
 
 def tag(sha256: str) -> str:

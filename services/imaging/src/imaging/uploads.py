@@ -6,6 +6,7 @@ answered.  The janitor removes those.
 """
 
 import asyncio
+import hashlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from fastapi import Request
 from imaging import names
 from imaging.errors import Refused, refusal_of
 from imaging.jobs import limits, process_image, storage
+from imaging.manifest import original_key
 from imaging.pipeline import BadImage, Probe, probe
 from imaging.receive import Body, Part, open_body, read_body
 from imaging.settings import settings
@@ -55,10 +57,10 @@ async def accept(part: Part, *, batch: str | None = None) -> Accepted | Rejected
     """Check one file and enqueue it, or say why not."""
     filename = names.display_name(part.filename)
     try:
-        found = await asyncio.to_thread(_check, part)
+        found, sha256 = await asyncio.to_thread(_check, part)
     except BadImage as error:
         return Rejected(filename, refusal_of(error))
-    return await _enqueue(part, found, filename, batch)
+    return await _enqueue(part, found, sha256, filename, batch)
 
 
 def _not_none(body: Body) -> list[Part]:
@@ -67,28 +69,37 @@ def _not_none(body: Body) -> list[Part]:
     raise Refused(422, "missing_file", "No file was sent. Put it in the form's field `file`.")
 
 
-def _check(part: Part) -> Probe:
+def _check(part: Part) -> tuple[Probe, str]:
     if part.too_large:
         most = settings().max_bytes / 1e6
         raise BadImage("too_large", f"This file is too large. At most {most:g} MB are accepted.")
-    return probe(part.path, limits())
+    with part.path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256")
+    return probe(part.path, limits()), digest.hexdigest()
 
 
-async def _enqueue(part: Part, found: Probe, filename: str, batch: str | None) -> Accepted:
+async def _enqueue(
+    part: Part, found: Probe, sha256: str, filename: str, batch: str | None
+) -> Accepted:
     upload_id, stem = names.new_id(), names.stem_of(filename)
     # Bytes first, record second: a job whose original is missing could never succeed.
-    await asyncio.to_thread(storage().adopt, f"originals/{upload_id}", part.path)
+    await asyncio.to_thread(storage().adopt, original_key(sha256), part.path)
+    tags = [TAG, f"sha:{sha256}"]
     await process_image.aapply_async(
-        args=(upload_id, stem),
+        args=(sha256, stem),
         job_id=upload_id,
-        tags=(TAG, f"batch:{batch}") if batch else (TAG,),
+        tags=[*tags, f"batch:{batch}"] if batch else tags,
         metadata={
             "filename": filename,
             "stem": stem,
+            "format": found.format,
             "content_type": f"image/{found.format}",
             "size": part.size,
             "width": found.width,
             "height": found.height,
+            "sha256": sha256,
+            "owner": None,
+            "batch": batch,
         },
     )
     return Accepted(upload_id, filename)
