@@ -34,12 +34,11 @@ def described(server: S3, **other: str) -> Bucket:
 
 
 def in_environment(server: S3) -> dict[str, str]:
-    """Name a fresh bucket of this server as an operator does; its pictures are passed on."""
+    """Name a fresh bucket of this server as an operator does."""
     return {
         "IMAGING_S3_BUCKET": seaweed.fresh(),
         "IMAGING_S3_ENDPOINT": server.endpoint,
         "IMAGING_S3_REGION": REGION,
         "IMAGING_S3_ACCESS_KEY": server.access_key,
         "IMAGING_S3_SECRET_KEY": server.secret_key,
-        "IMAGING_S3_LINKS": "false",
     }

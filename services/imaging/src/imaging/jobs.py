@@ -40,12 +40,20 @@ def limits() -> Limits:
     return Limits(max_pixels=config.max_pixels, max_side=config.max_side)
 
 
-@queue.task(queue="images", timeout=_PATIENCE, max_retries=3, retry_backoff=2.0)
-async def process_image(sha256: str, stem: str) -> Manifest:  # noqa: ARG001
+@queue.task(
+    queue="images",
+    timeout=_PATIENCE,
+    max_retries=3,
+    retry_backoff=2.0,
+    max_concurrency=settings().owner_concurrency,
+    limit_key="owner" if settings().owner_concurrency else None,
+)
+async def process_image(sha256: str, stem: str, owner: str | None = None) -> Manifest:  # noqa: ARG001
     """Make the outputs of one stored original, unless that was done for an earlier upload.
 
     ``stem`` names the outputs to clients.  It is an argument so that whoever looks at the
-    job sees what it was for; no path is made of it.
+    job sees what it was for; no path is made of it.  Of one ``owner`` not all that wait may
+    run at once.
     """
     found = await _known(sha256)
     if found is None:

@@ -13,7 +13,9 @@ from math import inf
 
 from imaging.jobs import queue, storage
 from imaging.manifest import original_key, outputs_prefix
+from imaging.marks import remaining
 
+_PAGE = 50
 _FOLDERS = ("originals", "outputs")
 _KEY = re.compile(r"(?:originals|outputs)/[0-9a-f]{2}/(?P<sha256>[0-9a-f]{64})(?:/.+)?")
 
@@ -61,7 +63,12 @@ def pictures(before: float) -> Iterator[str]:
 
 
 async def _needed(sha256: str) -> bool:
-    return bool(await queue.alist_jobs(tag=tag(sha256), limit=1))
+    before = None
+    while jobs := await queue.alist_jobs(tag=tag(sha256), before=before, limit=_PAGE):
+        if await remaining(jobs):
+            return True
+        before = jobs[-1].id
+    return False
 
 
 def _stored_since(sha256: str, before: float) -> bool:

@@ -3,6 +3,7 @@
 Everything is spelled ``IMAGING_…``; the table in the service's README is this class.
 """
 
+import re
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Self
@@ -52,6 +53,18 @@ class Settings(BaseSettings):
     max_pixels: int = Field(default=50_000_000, ge=1)
     max_side: int = Field(default=16_384, ge=1)
     max_files: int = Field(default=20, ge=1)
+    # A client that sends nothing for so long is not waited for any longer.
+    upload_seconds: float = Field(default=30, gt=0)
+
+    # "alice:secret1,bob:secret2"; empty: whoever reaches the port may do everything.
+    api_keys: SecretStr | None = None
+    # None: made of the keys, so that links end when a key changes.
+    link_secret: SecretStr | None = None
+    link_seconds: int = Field(default=3600, ge=1)
+    # Pictures of one owner at a time; None: as many as there are places.
+    owner_concurrency: int | None = Field(default=None, ge=1)
+    # Pictures that may wait; while there are more, uploads are refused.
+    max_pending: int = Field(default=1000, ge=1)
 
     # What is made of each picture: a JSON list, see `presets`.
     presets: Annotated[tuple[Preset, ...], NoDecode] = DEFAULT
@@ -108,6 +121,19 @@ class Settings(BaseSettings):
             raise ValueError(f"IMAGING_{named[0].upper()} also needs {' and '.join(missing)}")
         return self
 
+    @field_validator("api_keys")
+    @classmethod
+    def _pairs(cls, value: SecretStr | None) -> SecretStr | None:
+        pairs = _keys(value)
+        if len(dict(pairs)) < len(pairs) or len({key for _, key in pairs}) < len(pairs):
+            raise ValueError("two owners have the same name, or the same key")
+        return value
+
+    @property
+    def keys(self) -> dict[str, str]:
+        """The API keys by their owners; none: no key is asked for."""
+        return dict(_keys(self.api_keys))
+
     @property
     def queue(self) -> str:
         """Where the queue is: a URL, or its file."""
@@ -118,6 +144,19 @@ class Settings(BaseSettings):
     def storage_root(self) -> Path:
         """The folder that no file of ours, and none of a client's, ever leaves."""
         return self.data_dir / "files"
+
+
+def _keys(secret: SecretStr | None) -> list[tuple[str, str]]:
+    text = secret.get_secret_value() if secret else ""
+    return [_pair(one) for one in text.split(",")] if text.strip() else []
+
+
+def _pair(text: str) -> tuple[str, str]:
+    # An owner's name becomes part of a tag and of a cookie; a key, of a header.
+    found = re.fullmatch(r"\s*([A-Za-z0-9_-]{1,64}):([!-+\--~]+)\s*", text)
+    if found is None:
+        raise ValueError("write it as in alice:her-secret,bob:his-secret")
+    return found[1], found[2]
 
 
 @lru_cache

@@ -10,7 +10,7 @@ from imaging.storage.base import (
     room,
 )
 from imaging.storage.local import LocalStorage
-from imaging.storage.opening import STRAY_SECONDS, open_storage
+from imaging.storage.opening import STRAY_SECONDS, open_storage, picture_origin
 
 __all__ = [
     "STRAY_SECONDS",
@@ -22,5 +22,6 @@ __all__ = [
     "Stored",
     "UnsafeKey",
     "open_storage",
+    "picture_origin",
     "room",
 ]

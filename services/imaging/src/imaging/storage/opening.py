@@ -1,6 +1,7 @@
 """Which storage the settings name."""
 
 import time
+from urllib.parse import urlsplit
 
 from imaging.settings import Settings
 from imaging.storage.base import Storage
@@ -21,6 +22,19 @@ def open_storage(settings: Settings) -> Storage:
     return storage
 
 
+def picture_origin(settings: Settings) -> str | None:
+    """Name the origin that links of the storage lead to, if there are any."""
+    if not settings.s3_bucket or not settings.s3_links:
+        return None
+    url = urlsplit(settings.s3_public_endpoint or _endpoint(settings))
+    return f"{url.scheme}://{url.netloc}"
+
+
+def _endpoint(settings: Settings) -> str:
+    # Addressed by path, which S3 and all that speak its protocol understand.
+    return settings.s3_endpoint or f"https://s3.{settings.s3_region}.amazonaws.com"
+
+
 def _s3(settings: Settings) -> Storage:
     try:
         # Only where there is a bucket: it is 16 MB of code.
@@ -33,8 +47,7 @@ def _s3(settings: Settings) -> Storage:
     assert settings.s3_access_key  # noqa: S101
     assert settings.s3_secret_key  # noqa: S101
     region = settings.s3_region
-    # Addressed by path, which S3 and all that speak its protocol understand.
-    endpoint = settings.s3_endpoint or f"https://s3.{region}.amazonaws.com"
+    endpoint = _endpoint(settings)
     return S3Storage(
         Bucket(
             settings.s3_bucket,
