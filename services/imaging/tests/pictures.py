@@ -1,5 +1,6 @@
 """Pictures made at test time: what cameras produce, and what they never would."""
 
+import os
 import struct
 import zlib
 from functools import lru_cache
@@ -66,10 +67,23 @@ def png_claiming(width: int, height: int) -> bytes:
 
 
 @lru_cache
-def slow_png() -> bytes:
-    """49 megapixels of 16 bits and four channels: over a second of work, evenly spread."""
+def _slow_png() -> bytes:
     ramp = vips.Image.xyz(7000, 7000) % 256
     red, green = ramp[0] * 257, ramp[1] * 257
     bands = red.bandjoin([green, ramp[0] * 200, green * 0 + 65535])
     image = bands.cast("ushort").copy(interpretation="rgb16")
     return bytes(image.pngsave_buffer(compression=1, filter="paeth"))
+
+
+def slow_png() -> bytes:
+    """49 megapixels of 16 bits and four channels: over a second of work, evenly spread.
+
+    No two have the same bytes, for those would be processed once.
+    """
+    return _slow_png() + os.urandom(16)
+
+
+def hungry_jpeg() -> bytes:
+    """A small file whose decoder must hold all of it at once: 49 megapixels, progressive."""
+    image = vips.Image.black(7000, 7000, bands=3).copy(interpretation="srgb")
+    return bytes(image.jpegsave_buffer(interlace=True))
