@@ -21,7 +21,7 @@ from imaging.showcase import sample_photographs
 from imaging.storage.s3 import S3Storage
 from services.imaging.tests import pictures
 from services.imaging.tests.buckets import described, in_environment
-from services.imaging.tests.running import below
+from services.imaging.tests.running import Running, below
 from tests.servers.seaweed import S3
 
 pytestmark = pytest.mark.timeout(120)
@@ -174,6 +174,15 @@ def test_a_second_start_does_not_fill_the_gallery_again(folder: Path) -> None:
             started.process.wait(10)
     photographs = len(sample_photographs())
     assert counts == [photographs, photographs + 1]
+
+
+def test_a_worker_beside_the_service_does_its_work(own_service: Running) -> None:
+    own_service.start(IMAGING_WORKER="false")
+    upload_id = own_service.accepted("x.jpg", pictures.photograph())
+    worker = own_service.spawn([IMAGING, "worker", "--grace", "5"])
+    assert own_service.finished(upload_id)["status"] == "SUCCESS"
+    worker.send_signal(signal.SIGTERM)
+    assert worker.wait(20) == 0
 
 
 def test_a_taken_port_is_one_line(folder: Path) -> None:
