@@ -245,6 +245,8 @@ def test_a_wrong_setting_is_one_line(folder: Path, setting: str, value: str, rea
 def test_the_readme_lists_every_setting() -> None:
     readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
     for name, field in settings.Settings.model_fields.items():
-        line = next(one for one in readme.splitlines() if f"`IMAGING_{name.upper()}`" in one)
+        line = next(
+            one for one in readme.splitlines() if one.startswith(f"| `IMAGING_{name.upper()}`")
+        )
         # The presets have a section of their own.
         assert ("#presets" if name == "presets" else f"`{field.default}`") in line
