@@ -2,23 +2,24 @@
 
 // What to do about it.  What is wrong, the service says itself, with the numbers.
 const ADVICE = {
-  unsupported_type: "Save it as JPEG, PNG, WebP, GIF or AVIF and try that.",
-  not_an_image: "Is it the right file?",
   too_large: "Make it smaller and try again.",
   too_many_pixels: "Make it smaller and try again.",
   empty_file: "Copy it again from where it came.",
   truncated_image: "Copy it again from where it came.",
   damaged_image: "Copy it again from where it came.",
   insufficient_storage: "Delete some pictures, or tell whoever runs the service.",
-  processing_failed: "",
 };
-// By themselves these say nothing to a person.
+const CUT_OFF = "The upload was cut off on its way. Please try again.";
+// By themselves these would say nothing to a person.
 const OWN_WORDS = {
-  unauthorized: "Please sign in first.",
-  not_found: "This upload is gone: it was deleted elsewhere.",
-  not_retryable: "This upload cannot be tried again: it is not over, or it went well.",
+  bad_request: CUT_OFF,
   cross_site: "The service takes uploads from its own page only. Open it by its own address.",
   internal_error: "Something went wrong inside the service. Please try again.",
+  missing_file: CUT_OFF,
+  not_found: "This upload is gone: it was deleted elsewhere.",
+  not_multipart: CUT_OFF,
+  not_retryable: "This upload cannot be tried again: it is not over yet, or it went well.",
+  unauthorized: "Please sign in first.",
   unreachable: "The service cannot be reached. Is it still running?",
 };
 // Sending the same file again would end the same way.
