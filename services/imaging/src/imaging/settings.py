@@ -3,6 +3,7 @@
 Everything is spelled ``IMAGING_…``; the table in the service's README is this class.
 """
 
+import re
 from functools import lru_cache
 from pathlib import Path
 
@@ -26,6 +27,13 @@ class Settings(BaseSettings):
     max_pixels: int = Field(default=50_000_000, ge=1)
     max_side: int = Field(default=16_384, ge=1)
     max_files: int = Field(default=20, ge=1)
+    # A client that sends nothing for so long is not waited for any longer.
+    upload_seconds: float = Field(default=30, gt=0)
+
+    # "alice:secret1,bob:secret2"; empty: whoever reaches the port may do everything.
+    api_keys: str = ""
+    link_secret: str = ""
+    link_seconds: int = Field(default=3600, ge=1)
 
     resized_side: int = Field(default=1024, ge=1)
     thumbnail_side: int = Field(default=256, ge=1)
@@ -38,6 +46,20 @@ class Settings(BaseSettings):
         # tree; one absolute path keeps both sides on the same files.
         return value.expanduser().absolute()
 
+    @field_validator("api_keys")
+    @classmethod
+    def _pairs(cls, value: str) -> str:
+        pairs = [_pair(one) for one in value.split(",")] if value.strip() else []
+        owners, keys = {owner for owner, _ in pairs}, {key for _, key in pairs}
+        if len(owners) < len(pairs) or len(keys) < len(pairs):
+            raise ValueError("two owners have the same name, or the same key")
+        return value
+
+    @property
+    def keys(self) -> dict[str, str]:
+        """The API keys by their owners; none: no key is asked for."""
+        return dict(_pair(one) for one in self.api_keys.split(",")) if self.api_keys.strip() else {}
+
     @property
     def database(self) -> Path:
         """The queue's file."""
@@ -47,6 +69,14 @@ class Settings(BaseSettings):
     def storage_root(self) -> Path:
         """The folder that no file of ours, and none of a client's, ever leaves."""
         return self.data_dir / "files"
+
+
+def _pair(text: str) -> tuple[str, str]:
+    # An owner's name becomes part of a tag and of a cookie; a key, of a header.
+    found = re.fullmatch(r"\s*([A-Za-z0-9_-]{1,64}):([!-+\--~]+)\s*", text)
+    if found is None:
+        raise ValueError("write it as in alice:her-secret,bob:his-secret")
+    return found[1], found[2]
 
 
 @lru_cache

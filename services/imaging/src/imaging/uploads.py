@@ -10,30 +10,36 @@ import logging
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from fastapi import Request
 
-from imaging import names
-from imaging.errors import Refused, refusal_of
+from imaging import names, views
+from imaging.errors import Refused, refusal_of, unknown_upload
 from imaging.jobs import limits, process_image, queue, storage
 from imaging.pipeline import BadImage, Probe, probe
-from imaging.receive import Body, Part, open_body, read_body
+from imaging.receive import Body, Part, open_body, read_body, read_raw
+from imaging.schemas import Upload
 from imaging.settings import settings
+from offload import JobHandle, JobPurged
 
 log = logging.getLogger(__name__)
 
 TAG = "upload"
+
+_STARTED = "File uploaded successfully. Processing started in the background."
 # Far longer than any request takes between storing its file and enqueueing its job.
 _ORPHAN_SECONDS = 3600
 
 
 @dataclass(frozen=True, slots=True)
-class Accepted:
-    """A picture that is stored and will be processed."""
+class Sender:
+    """Who sends a picture, with which others, and who is to be told of its end."""
 
-    id: str
-    filename: str
+    owner: str | None = None
+    batch: str | None = None
+    webhook: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,25 +52,67 @@ class Rejected:
 
 @asynccontextmanager
 async def received(request: Request) -> AsyncIterator[list[Part]]:
-    """Stream the body's files into the storage's folder; those not adopted are removed."""
+    """Stream a form's files into the storage's folder; those not adopted are removed."""
     config = settings()
     most, files = config.max_bytes, config.max_files
     body = open_body(request, storage().temporary, max_bytes=most, max_files=files)
     try:
-        await read_body(request, body, max_bytes=most, max_files=files)
+        await read_body(
+            request, body, max_bytes=most, max_files=files, seconds=config.upload_seconds
+        )
         yield _not_none(body)
     finally:
         await asyncio.to_thread(body.discard)
 
 
-async def accept(part: Part, *, batch: str | None = None) -> Accepted | Rejected:
+@asynccontextmanager
+async def received_raw(request: Request, filename: str) -> AsyncIterator[Part]:
+    """Stream a body that is one picture, as `received`."""
+    config = settings()
+    part = Part(await asyncio.to_thread(storage().temporary), filename)
+    try:
+        await read_raw(request, part, max_bytes=config.max_bytes, seconds=config.upload_seconds)
+        yield part
+    finally:
+        await asyncio.to_thread(part.path.unlink, missing_ok=True)
+
+
+async def accept(part: Part, sender: Sender) -> Upload | Rejected:
     """Check one file and enqueue it, or say why not."""
     filename = names.display_name(part.filename)
     try:
         found = await asyncio.to_thread(_check, part)
     except BadImage as error:
         return Rejected(filename, refusal_of(error))
-    return await _enqueue(part, found, filename, batch)
+    return answer(await _enqueue(part, found, filename, sender))
+
+
+async def again(job: JobHandle[Any]) -> Upload | None:
+    """Try once more what did not end well; None for anything else."""
+    try:
+        if job.status in {"failed", "dead", "cancelled"}:
+            return answer(await job.areplay())
+    except JobPurged:
+        raise unknown_upload() from None
+    return None
+
+
+def answer(job: JobHandle[Any]) -> Upload:
+    """Say to the sender how to go on."""
+    base = f"/upload/{job.id}"
+    return Upload(
+        id=job.id,
+        task_id=job.id,
+        filename=views.meta_of(job)["filename"],
+        status_url=f"{base}/status",
+        result_url=f"{base}/result",
+        message=_STARTED,
+    )
+
+
+def owner_tag(owner: str | None) -> str:
+    """Give the tag of an owner's uploads; where no key is asked for, all are nobody's."""
+    return f"owner:{owner or ''}"
 
 
 async def sweep() -> None:
@@ -95,21 +143,29 @@ def _check(part: Part) -> Probe:
     return probe(part.path, limits())
 
 
-async def _enqueue(part: Part, found: Probe, filename: str, batch: str | None) -> Accepted:
+async def _enqueue(part: Part, found: Probe, filename: str, sender: Sender) -> JobHandle[Any]:
     upload_id, stem = names.new_id(), names.stem_of(filename)
     # Bytes first, record second: a job whose original is missing could never succeed.
     await asyncio.to_thread(storage().adopt, f"originals/{upload_id}", part.path)
-    await process_image.aapply_async(
+    return await process_image.aapply_async(
         args=(upload_id, stem),
         job_id=upload_id,
-        tags=(TAG, f"batch:{batch}") if batch else (TAG,),
+        tags=_tags(part, sender),
         metadata={
             "filename": filename,
             "stem": stem,
+            "format": found.format,
             "content_type": f"image/{found.format}",
             "size": part.size,
             "width": found.width,
             "height": found.height,
+            "sha256": part.sha256,
+            "source": upload_id,
+            **asdict(sender),
         },
     )
-    return Accepted(upload_id, filename)
+
+
+def _tags(part: Part, sender: Sender) -> list[str]:
+    tags = [TAG, f"sha:{part.sha256}", owner_tag(sender.owner)]
+    return [*tags, f"batch:{sender.batch}"] if sender.batch else tags
