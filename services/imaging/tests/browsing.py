@@ -22,20 +22,19 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-# Drops files onto the element, as a hand would.
-DROP = """([target, ...files]) => {
+_DRAG = """([kinds, target, ...names]) => {
   const dataTransfer = new DataTransfer();
-  for (const [name, text] of files) {
-    dataTransfer.items.add(new File([text], name, {type: "image/png"}));
+  for (const name of names) {
+    dataTransfer.items.add(new File(["no picture"], name, {type: "image/png"}));
   }
-  for (const kind of ["dragenter", "dragover", "drop"]) {
+  for (const kind of kinds) {
     const event = new DragEvent(kind, {bubbles: true, cancelable: true, dataTransfer});
     document.querySelector(target).dispatchEvent(event);
   }
 }"""
-PASTE = """([name, text]) => {
+_PASTE = """name => {
   const clipboardData = new DataTransfer();
-  clipboardData.items.add(new File([text], name, {type: "image/png"}));
+  clipboardData.items.add(new File(["no picture"], name, {type: "image/png"}));
   document.body.dispatchEvent(new ClipboardEvent("paste", {bubbles: true, clipboardData}));
 }"""
 LOADED = "image => image.complete && image.naturalWidth > 0"
@@ -75,6 +74,20 @@ def card(page: Page, name: str) -> Any:
 
 def choose(page: Page, *paths: Path) -> None:
     page.set_input_files("#files", [str(path) for path in paths])
+
+
+def drag(page: Page, target: str, *names: str) -> None:
+    """Hold files over the element, without letting go."""
+    page.evaluate(_DRAG, [["dragenter", "dragover"], target, *names])
+
+
+def drop(page: Page, target: str, *names: str) -> None:
+    """Drop files of no use onto the element, as a hand would."""
+    page.evaluate(_DRAG, [["dragenter", "dragover", "drop"], target, *names])
+
+
+def paste(page: Page, name: str) -> None:
+    page.evaluate(_PASTE, name)
 
 
 def _launched(playwright: Playwright) -> Browser:

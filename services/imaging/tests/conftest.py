@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from services.imaging.tests import pictures
+from services.imaging.tests.browsing import browser as browser  # noqa: PLC0414
 from services.imaging.tests.running import Running
 
 

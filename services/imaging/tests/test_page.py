@@ -7,7 +7,17 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from services.imaging.tests import pictures
-from services.imaging.tests.browsing import DROP, LOADED, NARROW, PASTE, card, choose, opened, row
+from services.imaging.tests.browsing import (
+    LOADED,
+    NARROW,
+    card,
+    choose,
+    drag,
+    drop,
+    opened,
+    paste,
+    row,
+)
 from services.imaging.tests.running import Running
 
 pytestmark = pytest.mark.timeout(120)
@@ -68,7 +78,7 @@ def test_upload_progress_thumbnail_and_reload(page: Page, slow_file: Path) -> No
 
 
 def test_a_bad_file_is_explained_and_can_be_dismissed(page: Page) -> None:
-    page.evaluate(DROP, ["body", ["notes.txt", "no picture"]])
+    drop(page, "body", "notes.txt")
     expect(row(page, "notes.txt")).to_contain_text("This file is not a picture.")
     expect(page.locator("#announce")).to_contain_text("notes.txt: This file is not a picture.")
     expect(page.get_by_role("button", name="Retry notes.txt")).to_be_hidden()
@@ -85,7 +95,7 @@ def test_a_running_upload_can_be_cancelled(page: Page, slow_file: Path) -> None:
 
 
 def test_a_picture_can_be_pasted(page: Page) -> None:
-    page.evaluate(PASTE, ["pasted.png", "no picture"])
+    paste(page, "pasted.png")
     expect(row(page, "pasted.png")).to_contain_text("not a picture")
 
 
@@ -102,14 +112,14 @@ def test_a_file_that_is_too_large_is_refused_before_it_is_sent(page: Page, tmp_p
 
 def test_a_name_is_text_and_nothing_else(page: Page) -> None:
     name = "<img src=x onerror=alert(1)>.png"
-    page.evaluate(DROP, ["#drop", [name, "no picture"]])
+    drop(page, "#drop", name)
     expect(page.locator(".row .name", has_text=name)).to_be_visible()
 
 
 def test_the_whole_window_says_that_it_takes_what_is_dragged(page: Page) -> None:
-    page.evaluate(f"({DROP.replace(', "drop"', '')})(['footer', ['one.png', '']])")
+    drag(page, "footer", "one.png")
     expect(page.get_by_text("Let go to upload")).to_be_visible()
-    page.evaluate(DROP, ["footer", ["one.png", "no picture"]])
+    drop(page, "footer", "one.png")
     expect(row(page, "one.png")).to_contain_text("not a picture")
 
 

@@ -29,7 +29,7 @@ function summarise(open) {
   const words = [`${ready} of ${counted(rows.length, "picture")} ready`];
   if (failed) words.push(`${failed} failed`);
   if (cancelled) words.push(`${cancelled} cancelled`);
-  const percent = Math.floor(
+  const percent = Math.round(
     (100 * rows.reduce((sum, row) => sum + (row.over ? 1 : row.fraction), 0)) / rows.length,
   );
   $("batch-text").textContent = words.join(", ");
