@@ -10,12 +10,12 @@ import pytest
 PUBLIC = {
     "offload": """
         Abort ArgumentError CancelRequested ConfigurationError DependencyError DuplicateJob
-        JobCancelled JobContext JobDead JobError JobEvent JobFailed JobGroup JobHandle
-        JobNotEnded JobNotFound JobPart JobPurged JobTimeout LeaseLost LimitExceeded Limits Lock
-        LockLost NoCurrentJob OffloadError PayloadError PayloadTooLarge Queue Retry ScheduleInfo
-        ScheduleNotFound Snooze StoreCorrupted StoreError StoreFull StoreRefused
-        StoreUnavailable Task TaskDefinitionError TaskNotRegistered Unique chain chord
-        current_job group
+        IsolatedError JobCancelled JobContext JobDead JobError JobEvent JobFailed JobGroup
+        JobHandle JobNotEnded JobNotFound JobPart JobPurged JobTimeout LeaseLost LimitExceeded
+        Limits Lock LockLost NoCurrentJob OffloadError PayloadError PayloadTooLarge ProcessDied
+        Queue Retry ScheduleInfo ScheduleNotFound Snooze StoreCorrupted StoreError StoreFull
+        StoreRefused StoreUnavailable Task TaskDefinitionError TaskNotRegistered Unique chain
+        chord current_job group isolated
     """,
     "offload.fastapi": """
         BackgroundTasks CancelResponse DeadLetterResponse DuplicateTask JobErrorResponse
@@ -32,15 +32,16 @@ PUBLIC = {
 METHODS = {
     "Queue": """
         aadd_periodic acancel_job acancel_running_job aclose add_periodic adead_letters
-        adelete_periodic aedit_periodic aenqueue aenqueue_many aget_job aget_jobs ajob_errors
-        ajob_logs ajob_metrics ajob_parts alist_jobs alist_periodic alist_workers alock ametrics
-        aopen apause apause_periodic apaused_queues apurge apurge_completed apurge_dead aqueues
-        areplay areplay_history aresume aresume_periodic aretry_all_dead aretry_dead
-        aretry_dead_many arun_worker astats atrigger_periodic awatch cancel_job
-        cancel_running_job close dead_letters delete_periodic edit_periodic enqueue enqueue_many
-        get_job get_jobs job_errors job_logs job_metrics job_parts list_jobs list_periodic
-        list_workers lock metrics middleware on_cancel on_failure on_retry on_start
-        on_success outbox pause pause_periodic paused_queues periodic purge purge_completed purge_dead queues replay
+        adelete_periodic aedit_periodic aenqueue aenqueue_many aget_job aget_jobs
+        ajob_errors ajob_logs ajob_metrics ajob_parts alist_jobs alist_periodic
+        alist_workers alock ametrics aopen apause apause_periodic apaused_queues apurge
+        apurge_completed apurge_dead aqueues areplay areplay_history aresume
+        aresume_periodic aretry_all_dead aretry_dead aretry_dead_many arun_worker astats
+        atrigger_periodic awatch cancel_job cancel_running_job close dead_letters
+        delete_periodic edit_periodic enqueue enqueue_many get_job get_jobs job_errors
+        job_logs job_metrics job_parts list_jobs list_periodic list_workers lock metrics
+        middleware on_cancel on_failure on_retry on_start on_success outbox pause
+        pause_periodic paused_queues periodic purge purge_completed purge_dead queues replay
         replay_history resume resume_periodic retry_all_dead retry_dead retry_dead_many
         run_worker stats task trigger_periodic
     """,

@@ -8,6 +8,8 @@ import pytest
 from services.imaging.tests import pictures
 from services.imaging.tests.browsing import browser as browser  # noqa: PLC0414
 from services.imaging.tests.running import Running
+from tests.servers import seaweed
+from tests.servers.seaweed import S3
 
 
 @pytest.fixture(scope="session")
@@ -28,3 +30,10 @@ def own_service(tmp_path: Path) -> Iterator[Running]:
 @pytest.fixture
 def photograph() -> bytes:
     return pictures.photograph()
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[S3]:
+    """A real S3 server, which ends with the tests."""
+    with seaweed.running() as server:
+        yield server

@@ -1,15 +1,12 @@
 """kill -9 at the worst moments: nothing is lost, nothing is done twice, no status is stuck."""
 
-import os
 import subprocess
-import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from imaging import names
 from services.imaging.tests import pictures
 from services.imaging.tests.running import Running, below, wait_until_gone
 
@@ -101,29 +98,3 @@ def test_a_separate_worker_killed_in_the_middle_of_an_image(own_service: Running
 
     own_service.start_worker()
     assert_done_once(own_service, upload_id, attempts=1)
-
-
-def test_what_a_killed_upload_left_is_swept_once_it_is_old(own_service: Running) -> None:
-    first = own_service.start()
-    kept = own_service.accepted("x.jpg", pictures.photograph())
-    own_service.finished(kept)
-    first.kill()
-    first.wait()
-    # As if that had been long ago; and what requests leave that die before they enqueue.
-    files = own_service.folder / "files"
-    hours_ago = time.time() - 2 * 3600
-    old, new = names.new_id(), names.new_id()
-    os.utime(files / "originals" / kept, (hours_ago, hours_ago))
-    _plant(files / "originals" / old, hours_ago)
-    _plant(files / "originals" / new, time.time())
-    _plant(files / "tmp" / "stray", hours_ago)
-
-    own_service.start()
-    own_service.get("/healthz")
-    assert own_service.files() == sorted([f"files/originals/{new}", *complete(kept)])
-
-
-def _plant(path: Path, modified: float) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(b"x")
-    os.utime(path, (modified, modified))

@@ -38,14 +38,14 @@ def shown(page: Page) -> str:
 
 def test_the_filter_shows_what_failed_and_why(page: Page) -> None:
     expect(card(page, "half.jpg")).to_have_count(0)
-    page.get_by_label("Failed").check(force=True)
+    page.get_by_role("radio", name="Failed").check(force=True)
     expect(page.locator(".card")).to_have_count(1)
     expect(card(page, "half.jpg")).to_contain_text("This picture is incomplete")
     # The same bytes would end the same way.
     expect(page.get_by_role("button", name="Retry half.jpg")).to_be_hidden()
-    page.get_by_label("Cancelled").check(force=True)
+    page.get_by_role("radio", name="Cancelled").check(force=True)
     expect(page.get_by_text("Nothing was cancelled.")).to_be_visible()
-    page.get_by_label("All").check(force=True)
+    page.get_by_role("radio", name="All").check(force=True)
     expect(page.locator(".card")).to_have_count(len(NAMES) + 1)
 
 

@@ -6,12 +6,13 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from services.imaging.tests import pictures
-from services.imaging.tests.browsing import card, drop, opened, row
+from services.imaging.tests.browsing import card, choose, drop, opened, row
 from services.imaging.tests.running import Running
 
 pytestmark = pytest.mark.timeout(120)
 
 FOCUSED = "document.activeElement.ariaLabel || document.activeElement.textContent.trim()"
+ASKED = "files.addEventListener('click', () => { window.asked = true; })"
 
 
 def tab_to(page: Page, name: str, limit: int = 30) -> None:
@@ -32,10 +33,12 @@ def test_a_picture_is_uploaded_looked_at_and_deleted(
     path = tmp_path / "keys.jpg"
     path.write_bytes(pictures.photograph())
     with opened(browser, own_service.url) as page:
+        # Keys that playwright presses do not count as a person's for a file chooser.
+        page.evaluate(ASKED)
         tab_to(page, "Choose pictures")
-        with page.expect_file_chooser() as chooser:
-            page.keyboard.press("Enter")
-        chooser.value.set_files(path)
+        page.keyboard.press("Enter")
+        assert page.evaluate("asked")
+        choose(page, path)
         expect(card(page, "keys.jpg")).to_be_visible(timeout=20_000)
         expect(page.locator("#announce")).to_contain_text("keys.jpg is ready.")
 
@@ -75,9 +78,9 @@ def test_focus_goes_on_when_a_message_is_dismissed(browser: Browser, service: Ru
 
 def test_the_filter_moves_with_the_arrows(browser: Browser, service: Running) -> None:
     with opened(browser, service.url) as page:
-        page.get_by_label("Ready").focus()
+        page.get_by_role("radio", name="Ready").focus()
         page.keyboard.press("ArrowRight")
-        expect(page.get_by_label("Failed")).to_be_checked()
+        expect(page.get_by_role("radio", name="Failed")).to_be_checked()
 
 
 def test_the_gallery_is_one_step_away(browser: Browser, service: Running) -> None:

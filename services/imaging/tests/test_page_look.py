@@ -62,7 +62,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 def views(page: Page, folder: Path) -> Iterator[str]:
     """Take the page through what it can look like."""
     yield "gallery"
-    page.get_by_label("All").check(force=True)
+    page.get_by_role("radio", name="All").check(force=True)
     expect(card(page, "half.jpg")).to_be_visible()
     paths = [folder / name for name in ("one.jpg", LONG)]
     for path in paths:

@@ -78,5 +78,5 @@ def test_a_session_that_ends_meanwhile_asks_again(page: Page) -> None:
     expect(page.locator("#owner")).to_have_text("bob")
     expect(page.locator("#empty")).to_be_visible()
     page.context.clear_cookies()
-    page.get_by_label("Failed").check(force=True)
+    page.get_by_role("radio", name="Failed").check(force=True)
     expect(page.get_by_role("alert")).to_have_text("Your session has ended. Please sign in again.")

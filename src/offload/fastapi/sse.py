@@ -116,12 +116,11 @@ async def _events(
 ) -> AsyncGenerator[str]:
     """Write what `telling` makes of `first` and of what `watch` yields after it."""
     newest: _Newest = asyncio.Queue()
-    newest.put_nowait(first)
     following = asyncio.create_task(_follow(watch, newest))
     following.add_done_callback(functools.partial(_note_end, newest))
     try:
         with STOPPING.watched():
-            async with contextlib.aclosing(_paced(newest)) as news:
+            async with contextlib.aclosing(_paced(newest, first)) as news:
                 async for handle in news:
                     async with contextlib.aclosing(_told(telling, handle)) as told:
                         async for event in told:
@@ -157,8 +156,10 @@ async def _told(telling: States, handle: AnyHandle | None) -> AsyncGenerator[str
             yield event
 
 
-async def _paced(news: "asyncio.Queue[T | None]") -> AsyncGenerator[T | None]:
+async def _paced(news: "asyncio.Queue[T | None]", *first: T) -> AsyncGenerator[T | None]:
     """Yield what comes, None for a long silence; end with a None that comes, or when asked to."""
+    for told in first:
+        yield told
     coming = asyncio.create_task(news.get())
     try:
         while True:
@@ -167,10 +168,10 @@ async def _paced(news: "asyncio.Queue[T | None]") -> AsyncGenerator[T | None]:
                 if STOPPING.asked:
                     return
                 yield None
-            elif (told := coming.result()) is None:
+            elif (new := coming.result()) is None:
                 return
             else:
-                yield told
+                yield new
                 coming = asyncio.create_task(news.get())
     finally:
         coming.cancel()

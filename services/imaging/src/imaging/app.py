@@ -8,13 +8,14 @@ from fastapi import FastAPI
 from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
 
-from imaging import api, errors, uploads
+from imaging import api, errors, janitor
 from imaging.guard import Guard
 from imaging.jobs import queue
 from imaging.settings import settings
 from offload.fastapi import QueueRouter, lifespan
 
-__all__ = ["app", "queue"]
+# janitor: it is periodic, and a worker runs the schedules that it has imported.
+__all__ = ["app", "janitor", "queue"]
 
 # Ctrl-C ends within seconds: a picture that takes longer is given back and done later.
 _GRACE_SECONDS = 2.0
@@ -24,7 +25,6 @@ _STATIC = Path(__file__).parent / "static"
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     async with lifespan(queue, worker=settings().worker, grace=_GRACE_SECONDS)(app):
-        await uploads.sweep()
         yield
 
 

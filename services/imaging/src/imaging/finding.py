@@ -4,17 +4,15 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
-from imaging import deletion, names, uploads, views
+from imaging import marks, names, uploads, views
 from imaging.errors import Refused, unknown_upload
-from imaging.jobs import queue
-from imaging.schemas import Item, UploadStatus
+from imaging.jobs import manifest_of, queue
+from imaging.schemas import Item
 from imaging.settings import settings
 from offload import JobHandle
 
 Job = JobHandle[Any]
 
-# A finished job's result is read from the store, so this is a bound and not a wait.
-_READ_SECONDS = 5.0
 # Of one upload, as far as a batch shows them.
 _MOST_TRIES = 10
 
@@ -31,7 +29,7 @@ async def known(upload_id: str) -> Job:
     """Find one upload for whoever has a link to it."""
     # Checked first, so that odd ids (NUL, surrogates, megabytes) never reach a driver.
     job = await queue.aget_job(upload_id) if names.is_id(upload_id) else None
-    if job is None or not views.is_upload(job) or not await deletion.remaining([job]):
+    if job is None or not views.is_upload(job) or not await marks.remaining([job]):
         raise unknown_upload()
     return job
 
@@ -50,7 +48,7 @@ async def page(
     while len(found) < limit:
         jobs = await queue.alist_jobs(tag=tag, status=states, limit=limit, before=before)
         visible = [job for job in jobs if views.is_upload(job) and views.owner_of(job) == owner]
-        found += await deletion.remaining(visible)
+        found += await marks.remaining(visible)
         if len(jobs) < limit:
             break
         before = jobs[-1].id
@@ -67,15 +65,9 @@ async def batch_of(batch: str, owner: str | None) -> list[Job]:
     return [job for job in reversed(jobs) if job.id not in retried]
 
 
-async def facts_of(job: Job) -> views.Facts | None:
-    """Read what the task found out, if it has."""
-    done = views.status_of(job) is UploadStatus.SUCCESS
-    return await job.aresult(timeout=_READ_SECONDS) if done else None
-
-
 async def item(job: Job) -> Item:
     """Show one upload."""
-    return views.item(job, await facts_of(job))
+    return views.item(job, await manifest_of(job))
 
 
 async def items(jobs: Sequence[Job]) -> list[Item]:

@@ -7,6 +7,7 @@ stay as plain as they are.
 import hashlib
 import hmac
 import time
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Annotated
 from urllib.parse import quote
@@ -25,34 +26,36 @@ def link(path: str) -> str:
     return f"{quote(path)}?expires={expires}&signature={_signature(path, expires)}"
 
 
-def seconds_left(expires: int) -> int:
-    """Say for how long a link that ends then may be handed on."""
-    return max(1, expires - int(time.time()))
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Whose files may be read: an owner's, or with a signed link the one that it names.
+
+    ``seconds``: how much longer an address that is handed on may work.
+    """
+
+    owner: str | None
+    seconds: int
+    anybody: bool = False
 
 
-async def allowed(
+async def reader(
     request: Request,
     owner: Visitor,
     expires: Annotated[int | None, Query(ge=0, le=1 << 40)] = None,
     signature: Annotated[str | None, Query(max_length=64)] = None,
-) -> "Reader":
+) -> Reader:
     """Let an owner in, and whoever has a link that was signed; refuse all others."""
-    if expires is not None and signature is not None and _valid(request, expires, signature):
-        return Reader(None, anybody=True)
+    now = int(time.time())
+    if expires is not None and signature is not None and expires > now:
+        right = _signature(request.scope["path"], expires)
+        if hmac.compare_digest(right.encode(), signature.encode()):
+            return Reader(None, expires - now, anybody=True)
     if owner is None and settings().keys:
         raise unauthorized()
-    return Reader(owner, anybody=False)
+    return Reader(owner, settings().link_seconds)
 
 
-class Reader:
-    """Whose files may be read: an owner's, or with a signed link the one that it names."""
-
-    def __init__(self, owner: str | None, *, anybody: bool) -> None:
-        self.owner = owner
-        self.anybody = anybody
-
-
-Allowed = Annotated[Reader, Depends(allowed)]
+Allowed = Annotated[Reader, Depends(reader)]
 
 
 def _expiry(now: int) -> int:
@@ -63,11 +66,6 @@ def _expiry(now: int) -> int:
     return (now + seconds) // step * step
 
 
-def _valid(request: Request, expires: int, signature: str) -> bool:
-    right = _signature(request.scope["path"], expires)
-    return expires >= time.time() and hmac.compare_digest(right.encode(), signature.encode())
-
-
 def _signature(path: str, expires: int) -> str:
     return hmac.new(_secret(), f"{path}\n{expires}".encode(), hashlib.sha256).hexdigest()
 
@@ -76,6 +74,7 @@ def _signature(path: str, expires: int) -> str:
 def _secret() -> bytes:
     config = settings()
     if config.link_secret:
-        return config.link_secret.encode()
+        return config.link_secret.get_secret_value().encode()
     # Slow on purpose: a link must not be a quick way to try guesses of the keys.
-    return hashlib.scrypt(config.api_keys.encode(), salt=b"imaging links", n=1 << 14, r=8, p=1)
+    keys = repr(sorted(config.keys.items())).encode()
+    return hashlib.scrypt(keys, salt=b"imaging links", n=1 << 14, r=8, p=1)

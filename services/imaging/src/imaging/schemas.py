@@ -1,9 +1,12 @@
 """The JSON of the API, with the keys that clients of such services already know."""
 
+from datetime import datetime
 from enum import StrEnum
-from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from imaging.manifest import Manifest
+from imaging.presets import Fit, Format
 
 _ID = "019ab3f4-5c1e-7d20-8a51-3f1f5ac0e6b2"
 _FOLDER = f"/files/processed/{_ID}"
@@ -106,9 +109,7 @@ class Result(BaseModel):
     result: Links | None
     error: Problem | None = None
     variants: dict[str, Variant] | None = None
-    manifest: dict[str, Any] | None = Field(
-        default=None, description="All that was found out about the picture."
-    )
+    manifest: Manifest | None = None
 
 
 class Item(Status):
@@ -126,9 +127,15 @@ class Item(Status):
     result: Links | None
     outputs: dict[str, Measures] | None
     variants: dict[str, Variant] | None
-    thumbhash: str | None = Field(description="A placeholder of some 25 bytes, in Base64.")
-    colour: str | None = Field(description="The dominant colour.", examples=["#a0522d"])
-    taken_at: str | None = Field(description="When the camera took it, as ISO 8601.")
+    thumbhash: str | None = Field(
+        default=None, description="A placeholder of some 25 bytes, in Base64."
+    )
+    colour: str | None = Field(
+        default=None, description="The dominant colour.", examples=["#a0522d"]
+    )
+    taken_at: datetime | None = Field(
+        default=None, description="When the camera took it, by its own clock."
+    )
 
 
 class Gallery(BaseModel):
@@ -195,8 +202,8 @@ class PresetInfo(BaseModel):
     """One of the outputs that are made of every picture."""
 
     name: str
-    width: int | None
-    height: int | None
-    fit: str
-    format: str
+    width: int
+    height: int
+    fit: Fit
+    format: Format
     quality: int

@@ -1,13 +1,11 @@
 """Taking pictures in: each is checked, stored durably, and only then becomes a job.
 
-The job *is* the upload's record, and its id is chosen before anything is stored.  So a
-crash can leave one thing behind: an original without a job, of a request that was never
-answered.  :func:`sweep` removes those.
+The job *is* the upload's record, and the bytes are there before it is.  So a crash can
+leave one thing behind: an original without a job, of a request that was never answered.
+The janitor removes those.
 """
 
 import asyncio
-import logging
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
@@ -15,22 +13,19 @@ from typing import Any
 
 from fastapi import Request
 
-from imaging import names, views
+from imaging import keeping, names, views
 from imaging.errors import Refused, refusal_of, unknown_upload
-from imaging.jobs import limits, process_image, queue, storage
+from imaging.jobs import limits, process_image, storage
+from imaging.manifest import original_key
 from imaging.pipeline import BadImage, Probe, probe
 from imaging.receive import Body, Part, open_body, read_body, read_raw
 from imaging.schemas import Upload
 from imaging.settings import settings
 from offload import JobHandle, JobPurged
 
-log = logging.getLogger(__name__)
-
 TAG = "upload"
 
 _STARTED = "File uploaded successfully. Processing started in the background."
-# Far longer than any request takes between storing its file and enqueueing its job.
-_ORPHAN_SECONDS = 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,21 +110,6 @@ def owner_tag(owner: str | None) -> str:
     return f"owner:{owner or ''}"
 
 
-async def sweep() -> None:
-    """Remove what requests and tasks left that were killed: bounded by age, safe to repeat."""
-    before = time.time() - _ORPHAN_SECONDS
-    old = await asyncio.to_thread(
-        lambda: [o.key for o in storage().entries("originals") if o.modified < before]
-    )
-    for key in old:
-        upload_id = key.rpartition("/")[2]
-        if await queue.aget_job(upload_id) is None:
-            log.warning("removing an upload that was never enqueued: %s", upload_id)
-            await asyncio.to_thread(storage().delete, key)
-            await asyncio.to_thread(storage().delete, f"processed/{upload_id}")
-    await asyncio.to_thread(storage().sweep_temporary, before)
-
-
 def _not_none(body: Body) -> list[Part]:
     if body.parts:
         return body.parts
@@ -144,28 +124,27 @@ def _check(part: Part) -> Probe:
 
 
 async def _enqueue(part: Part, found: Probe, filename: str, sender: Sender) -> JobHandle[Any]:
-    upload_id, stem = names.new_id(), names.stem_of(filename)
-    # Bytes first, record second: a job whose original is missing could never succeed.
-    await asyncio.to_thread(storage().adopt, f"originals/{upload_id}", part.path)
-    return await process_image.aapply_async(
-        args=(upload_id, stem),
-        job_id=upload_id,
-        tags=_tags(part, sender),
-        metadata={
-            "filename": filename,
-            "stem": stem,
-            "format": found.format,
-            "content_type": f"image/{found.format}",
-            "size": part.size,
-            "width": found.width,
-            "height": found.height,
-            "sha256": part.sha256,
-            "source": upload_id,
-            **asdict(sender),
-        },
-    )
+    stem, sha256 = names.stem_of(filename), part.sha256
+    async with keeping.held(sha256):
+        # Bytes first, record second: a job whose original is missing could never succeed.
+        await asyncio.to_thread(storage().adopt, original_key(sha256), part.path)
+        return await process_image.aapply_async(
+            args=(sha256, stem, sender.owner),
+            tags=_tags(part, sender),
+            metadata={
+                "filename": filename,
+                "stem": stem,
+                "format": found.format,
+                "content_type": f"image/{found.format}",
+                "size": part.size,
+                "width": found.width,
+                "height": found.height,
+                "sha256": sha256,
+                **asdict(sender),
+            },
+        )
 
 
 def _tags(part: Part, sender: Sender) -> list[str]:
-    tags = [TAG, f"sha:{part.sha256}", owner_tag(sender.owner)]
+    tags = [TAG, keeping.tag(part.sha256), owner_tag(sender.owner)]
     return [*tags, f"batch:{sender.batch}"] if sender.batch else tags

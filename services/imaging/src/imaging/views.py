@@ -5,8 +5,9 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from imaging.jobs import VARIANTS
 from imaging.links import link
+from imaging.manifest import Manifest, Variant as Made
+from imaging.presets import VARIANTS
 from imaging.schemas import (
     BatchProgress,
     Item,
@@ -17,9 +18,8 @@ from imaging.schemas import (
     UploadStatus,
     Variant,
 )
+from imaging.settings import settings
 from offload import JobHandle
-
-Facts = dict[str, dict[str, int]]
 
 _STATUS = {
     "pending": UploadStatus.PENDING,
@@ -76,25 +76,31 @@ def links(job: JobHandle[Any]) -> Links | None:
     """Give the addresses of the two outputs that every picture has, once they are there."""
     if status_of(job) is not UploadStatus.SUCCESS:
         return None
-    return Links(**{name: _output_url(job, name) for name in VARIANTS})
+    formats = {preset.name: preset.format for preset in settings().presets}
+    return Links(**{name: _output_url(job, name, formats[name]) for name in VARIANTS})
 
 
-def variants(job: JobHandle[Any], facts: Facts) -> dict[str, Variant]:
+def variants(job: JobHandle[Any], manifest: Manifest) -> dict[str, Variant]:
     """Show the outputs."""
     return {
-        name: Variant(url=_output_url(job, name), format="jpeg", **fact)
-        for name, fact in facts.items()
+        name: Variant(
+            url=_output_url(job, name, made.format),
+            format=made.format,
+            **_measures(made).model_dump(),
+        )
+        for name, made in manifest.variants.items()
     }
 
 
-def served_name(job: JobHandle[Any], variant: str) -> str:
+def served_name(job: JobHandle[Any], variant: str, kind: str) -> str:
     """Name an output to clients, after the file they sent."""
-    return f"{meta_of(job)['stem']}_{variant}.jpeg"
+    return f"{meta_of(job)['stem']}_{variant}.{kind}"
 
 
-def item(job: JobHandle[Any], facts: Facts | None) -> Item:
-    """Show the upload with all that is known of it; `facts`: what the task returned."""
+def item(job: JobHandle[Any], manifest: Manifest | None) -> Item:
+    """Show the upload with all that is known of it."""
     meta = meta_of(job)
+    known = manifest.model_dump(include={"thumbhash", "colour", "taken_at"}) if manifest else {}
     return Item(
         **status_view(job).model_dump(),
         **{name: meta[name] for name in ("size", "width", "height", "format", "sha256")},
@@ -103,11 +109,9 @@ def item(job: JobHandle[Any], facts: Facts | None) -> Item:
         retry_of=job.origin,
         original_url=link(f"/upload/{job.id}/original"),
         result=links(job),
-        outputs={name: Measures(**fact) for name, fact in facts.items()} if facts else None,
-        variants=variants(job, facts) if facts else None,
-        thumbhash=None,
-        colour=None,
-        taken_at=None,
+        outputs={n: _measures(v) for n, v in manifest.variants.items()} if manifest else None,
+        variants=variants(job, manifest) if manifest else None,
+        **known,
     )
 
 
@@ -139,8 +143,12 @@ def owner_of(job: JobHandle[Any]) -> str | None:
     return owner
 
 
-def _output_url(job: JobHandle[Any], variant: str) -> str:
-    return link(f"/files/processed/{job.id}/{served_name(job, variant)}")
+def _output_url(job: JobHandle[Any], variant: str, kind: str) -> str:
+    return link(f"/files/processed/{job.id}/{served_name(job, variant, kind)}")
+
+
+def _measures(made: Made) -> Measures:
+    return Measures(width=made.width, height=made.height, bytes=made.bytes)
 
 
 def meta_of(job: JobHandle[Any]) -> dict[str, Any]:

@@ -1,41 +1,44 @@
 """Files on their way out."""
 
-import asyncio
-from pathlib import Path
+from pathlib import PurePath
+from typing import Any
 
-from fastapi import APIRouter
-from fastapi.responses import FileResponse
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
 
 from imaging import finding, views
 from imaging.errors import Refused, problems
 from imaging.finding import Job
-from imaging.jobs import VARIANTS, output_key, storage
+from imaging.jobs import manifest_of
 from imaging.links import Allowed, Reader
-from imaging.schemas import UploadStatus
+from imaging.manifest import original_key
+from imaging.serving import File, served
 
-_REFUSALS = problems("unauthorized", "not_found", "range_not_satisfiable", "queue_unavailable")
-# An id's files never change.
-_KEEP = {"Cache-Control": "private, max-age=31536000, immutable"}
+_FILE: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
+_RESPONSES: dict[int | str, dict[str, Any]] = {
+    **problems("unauthorized", "not_found", "range_not_satisfiable", "queue_unavailable"),
+    200: {"content": {"image/*": _FILE}, "description": "The file."},
+    206: {"content": {"image/*": _FILE}, "description": "The part of it that was asked for."},
+    304: {"description": "The client has it already."},
+    307: {"description": "The bucket serves it, at this address."},
+}
 
 router = APIRouter()
 
 
-@router.get("/upload/{upload_id}/original", response_class=FileResponse, responses=_REFUSALS)
-async def original(upload_id: str, reader: Allowed) -> FileResponse:
+@router.head("/upload/{upload_id}/original", include_in_schema=False)
+@router.get("/upload/{upload_id}/original", response_class=Response, responses=_RESPONSES)
+async def original(request: Request, upload_id: str, reader: Allowed) -> Response:
     """Give the file as it was sent: as a download, for nobody has looked at all of its bytes."""
-    job = await _find(upload_id, reader)
-    meta = views.meta_of(job)
-    found = await _stored(f"originals/{meta['source']}")
-    return FileResponse(
-        found,
-        media_type=meta["content_type"],
-        filename=meta["filename"],
-        headers=_KEEP,
-    )
+    meta = views.meta_of(await _find(upload_id, reader))
+    key, name = original_key(meta["sha256"]), meta["filename"]
+    file = File(key, name, meta["content_type"], meta["sha256"], inline=False)
+    return await served(request, file, reader.seconds)
 
 
-@router.get("/files/{path:path}", response_class=FileResponse, responses=_REFUSALS)
-async def files(path: str, reader: Allowed) -> FileResponse:
+@router.head("/files/{path:path}", include_in_schema=False)
+@router.get("/files/{path:path}", response_class=Response, responses=_RESPONSES)
+async def files(request: Request, path: str, reader: Allowed) -> Response:
     """Serve an output under the name its upload gave it.
 
     The path is looked up, never joined: the id finds the job, the job knows the only
@@ -46,29 +49,21 @@ async def files(path: str, reader: Allowed) -> FileResponse:
     if folder != "processed":
         raise _no_file()
     job = await _find(upload_id, reader)
-    served = {views.served_name(job, variant): variant for variant in VARIANTS}
-    if name not in served or views.status_of(job) is not UploadStatus.SUCCESS:
+    found = await manifest_of(job)
+    variants = found.variants.items() if found else ()
+    names = {views.served_name(job, variant, made.format): made for variant, made in variants}
+    if name not in names:
         raise _no_file()
-    found = await _stored(output_key(views.meta_of(job)["source"], served[name]))
-    return FileResponse(
-        found,
-        media_type="image/jpeg",
-        filename=name,
-        content_disposition_type="inline",
-        headers=_KEEP,
-    )
+    made = names[name]
+    etag = f"{views.meta_of(job)['sha256']}-{PurePath(made.key).stem}"
+    file = File(made.key, name, f"image/{made.format}", etag, inline=True)
+    return await served(request, file, reader.seconds)
 
 
 async def _find(upload_id: str, reader: Reader) -> Job:
     if reader.anybody:
         return await finding.known(upload_id)
     return await finding.find(upload_id, reader.owner)
-
-
-async def _stored(key: str) -> Path:
-    if found := await asyncio.to_thread(storage().path, key):
-        return found
-    raise _no_file()
 
 
 def _no_file() -> Refused:

@@ -20,19 +20,7 @@ async def limits() -> Accepts:
 @router.get("/presets")
 async def presets() -> list[PresetInfo]:
     """Say what is made of every picture."""
-    config = settings()
-    sides = {"resized_compressed": config.resized_side, "thumbnail": config.thumbnail_side}
-    return [
-        PresetInfo(
-            name=name,
-            width=side,
-            height=side,
-            fit="inside",
-            format="jpeg",
-            quality=config.jpeg_quality,
-        )
-        for name, side in sides.items()
-    ]
+    return [PresetInfo(**preset.model_dump()) for preset in settings().presets]
 
 
 @router.get("/healthz")

@@ -4,7 +4,7 @@ from fastapi import APIRouter, Request, Response
 
 from imaging import finding, views
 from imaging.errors import problems
-from imaging.jobs import queue
+from imaging.jobs import manifest_of, queue
 from imaging.owners import Asker
 from imaging.schemas import Result, Status, UploadStatus
 from offload.fastapi import job_events
@@ -31,9 +31,9 @@ async def result(upload_id: str, owner: Asker, response: Response) -> Result:
     state = views.status_of(job)
     if state is UploadStatus.FAILURE:
         return Result(status=state, result=None, error=views.problem_of(job))
-    if facts := await finding.facts_of(job):
-        outputs = views.variants(job, facts)
-        return Result(status=state, result=views.links(job), variants=outputs, manifest=facts)
+    if found := await manifest_of(job):
+        outputs = views.variants(job, found)
+        return Result(status=state, result=views.links(job), variants=outputs, manifest=found)
     if state in views.UNFINISHED:
         response.status_code = 202
     return Result(status=state, result=None)
