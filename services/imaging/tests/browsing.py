@@ -61,7 +61,8 @@ def opened(browser: Browser, url: str, **options: Any) -> Iterator[Page]:
     yield page
     context.close()
     # A refused upload is a failed request to the browser, and no fault of the page.
-    assert [text for text in complaints if "Failed to load resource" not in text] == []
+    faults = [text for text in complaints if "Failed to load resource" not in text]
+    assert not faults, faults
 
 
 def row(page: Page, name: str) -> Any:

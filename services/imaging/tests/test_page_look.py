@@ -133,11 +133,10 @@ def test_the_policy_allows_no_script_or_style_but_the_services_own(
     policy = filled.client.get("/").headers["content-security-policy"]
     assert policy.startswith("default-src 'none'; script-src 'self'; style-src 'self'; ")
     assert "unsafe" not in policy
-    with opened(browser, filled.url) as page:
-        page.evaluate(
-            "document.body.append(Object.assign(document.createElement('script'),"
-            " {textContent: 'window.ran = true'}))"
-        )
+    inline = "Object.assign(document.createElement('script'), {textContent: 'ran = true'})"
+    refused = pytest.raises(AssertionError, match="Content Security Policy")
+    with refused, opened(browser, filled.url) as page:
+        page.evaluate(f"document.body.append({inline})")
         assert page.evaluate("window.ran") is None
 
 
