@@ -23,7 +23,7 @@ from tests.servers.ports import free_port
 
 NAMED = "OFFLOAD_TEST_S3"
 PATIENCE = 60.0
-PORTS = ("master", "volume", "filer", "admin", "s3")
+PARTS = ("master", "volume", "filer", "admin")
 
 
 @dataclass(frozen=True)
@@ -77,15 +77,22 @@ class SeaweedServer:
         # By itself it calls home, and serves more than S3.
         yield from ("-master.telemetry=false", "-admin.ui=false", "-webdav=false")
         yield from ("-s3.port.iceberg=0", "-s3.port.lance=0")
-        for name in PORTS:
-            port = self._port if name == "s3" else free_port()
-            # A port for gRPC is named as well: by itself it is 10000 above, taken or not.
-            yield from (f"-{name}.port={port}", f"-{name}.port.grpc={free_port()}")
+        yield f"-s3.port={self._port}"
+        yield from free_ports()
 
     def _answers(self) -> bool:
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self._port), 5):
             return True
         return False
+
+
+def free_ports() -> Iterator[str]:
+    """Yield options for the ports that have to be free beside that of S3."""
+    for name in PARTS:
+        yield f"-{name}.port={free_port()}"
+    for name in (*PARTS, "s3"):
+        # By itself it is the port plus 10000, taken or not.
+        yield f"-{name}.port.grpc={free_port()}"
 
 
 def program() -> str:

@@ -81,9 +81,10 @@ class Running:
             **environment,
         )
 
-    def start_worker(self) -> subprocess.Popen[bytes]:
+    def start_worker(self, **environment: str) -> subprocess.Popen[bytes]:
         """Start a worker in a process of its own."""
-        return self.spawn([OFFLOAD, "worker", "--app", "imaging.app:queue"])
+        command = [OFFLOAD, "worker", "--app", "imaging.app:queue"]
+        return self.spawn(command, pass_fds=(), **environment)
 
     def spawn(
         self, command: list[str], *, pass_fds: tuple[int, ...] = (), **environment: str
@@ -148,6 +149,18 @@ def _parsed(response: httpx.Response) -> Iterator[dict[str, Any]]:
     for line in response.iter_lines():
         if line.startswith("data:"):
             yield json.loads(line.removeprefix("data:"))
+
+
+def children(pid: int) -> list[int]:
+    """List the processes that this one has started; some do not know its folder."""
+    return [int(entry.name) for entry in Path("/proc").iterdir() if _parent(entry) == pid]
+
+
+def _parent(entry: Path) -> int:
+    if entry.name.isdigit():
+        with contextlib.suppress(OSError):
+            return int((entry / "stat").read_text(encoding="ascii").rpartition(")")[2].split()[1])
+    return 0
 
 
 def below(folder: Path) -> list[int]:

@@ -70,7 +70,7 @@ def swept(kit: Harness, **time: float) -> int:
 
 def upload(sha256: str) -> JobHandle[Any]:
     """Enqueue a job that needs these bytes; when it runs, it fails and remains."""
-    return jobs.process_image.apply_async(args=("no-such", "x"), tags=("upload", f"sha:{sha256}"))
+    return jobs.process_image.apply_async(args=("ab" * 32, "x"), tags=("upload", f"sha:{sha256}"))
 
 
 def test_what_no_job_needs_goes_after_an_hour_and_not_before(
@@ -121,7 +121,7 @@ def test_an_upload_that_slips_in_keeps_its_bytes(storage: Storage, kit: Harness)
             removal = asyncio.create_task(keeping.remove_unused(SHA))
             # It finds no job, and would be done long before this if it did not wait.
             assert (await asyncio.wait({removal}, timeout=0.3))[0] == set()
-            await jobs.process_image.aapply_async(args=("x", "x"), tags=(keeping.tag(SHA),))
+            await jobs.process_image.aapply_async(args=(SHA, "x"), tags=(keeping.tag(SHA),))
         return await removal
 
     assert asyncio.run(both()) is False

@@ -1,5 +1,6 @@
 """Every way this service says no: one body shape, ``{"detail", "code"}``, in plain words."""
 
+import logging
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -9,6 +10,10 @@ from starlette.exceptions import HTTPException
 
 from imaging.pipeline import BadImage
 from imaging.schemas import Problem
+from imaging.storage import StorageFull, room
+from offload import StoreError, StoreFull
+
+log = logging.getLogger(__name__)
 
 _JSON = "application/json"
 
@@ -106,6 +111,9 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(Refused, _refused)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(RequestValidationError, _invalid)
+    for kind in (StorageFull, StoreFull, OSError):
+        app.add_exception_handler(kind, _full)
+    app.add_exception_handler(StoreError, _unavailable)
     app.add_exception_handler(Exception, _unexpected)
 
 
@@ -132,6 +140,20 @@ async def _invalid(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)  # noqa: S101 -- registered for this class only
     faults = (f"{'.'.join(str(part) for part in e['loc'])}: {e['msg']}" for e in error.errors())
     return _body(422, "invalid_request", "; ".join(faults))
+
+
+async def _full(request: Request, error: Exception) -> JSONResponse:
+    try:
+        # Of the system's own errors only those that mean this; others are ours to read.
+        with room():
+            raise error
+    except (StorageFull, StoreFull):
+        return await _refused(request, refused("insufficient_storage"))
+
+
+async def _unavailable(request: Request, _error: Exception) -> JSONResponse:
+    log.exception("%s: the queue failed", request.url.path)
+    return await _refused(request, refused("queue_unavailable"))
 
 
 async def _unexpected(_request: Request, _error: Exception) -> JSONResponse:

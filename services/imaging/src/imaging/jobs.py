@@ -1,6 +1,8 @@
 """The queue and its tasks on pictures.  They fetch and store; decoding is for `cell`."""
 
 import asyncio
+import errno
+import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import lru_cache
@@ -13,8 +15,8 @@ from imaging.manifest import Manifest, manifest_key, original_key, output_key
 from imaging.pipeline import Limits, Order, Rendered
 from imaging.presets import Preset
 from imaging.settings import settings
-from imaging.storage import NotStored, Storage, open_storage
-from offload import Abort, JobHandle, Queue, current_job
+from imaging.storage import NotStored, Storage, StorageFull, open_storage
+from offload import Abort, IsolatedError, JobHandle, Queue, Snooze, current_job
 
 queue = Queue(settings().queue, workers=settings().workers)
 
@@ -22,6 +24,7 @@ queue = Queue(settings().queue, workers=settings().workers)
 _PATIENCE = 300
 # A finished job's result is read from the store, so this is a bound and not a wait.
 _READ_SECONDS = 5.0
+_FULL_SECONDS = 5
 _LATER = -10
 
 
@@ -118,7 +121,8 @@ async def _made(sha256: str) -> Manifest:
 
 
 async def _noted(found: Manifest) -> Manifest:
-    await asyncio.to_thread(storage().put, found.key, found.model_dump_json().encode())
+    async with _room():
+        await asyncio.to_thread(storage().put, found.key, found.model_dump_json().encode())
     return found
 
 
@@ -131,10 +135,24 @@ async def _rendered(sha256: str, presets: Sequence[Preset]) -> Rendered:
         config.picture_seconds,
         network=config.picture_network,
     )
-    async with _original(sha256) as path, _orders(presets) as orders:
+    async with _room(), _original(sha256) as path, _orders(presets) as orders:
         rendered = await render_in(cell, path, limits(), orders)
         await asyncio.to_thread(_store, sha256, orders)
     return rendered
+
+
+@asynccontextmanager
+async def _room() -> AsyncIterator[None]:
+    """Try again later where there is no room: somebody will make some, and no attempt is used."""
+    try:
+        yield
+    except StorageFull as error:
+        raise Snooze(_FULL_SECONDS) from error
+    except IsolatedError as error:
+        # The engine writes its files itself, and has only words for it.
+        if os.strerror(errno.ENOSPC) in str(error):
+            raise Snooze(_FULL_SECONDS) from error
+        raise
 
 
 @asynccontextmanager

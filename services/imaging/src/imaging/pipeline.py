@@ -117,12 +117,12 @@ def render(path: Path, limits: Limits, orders: Sequence[Order], on_progress: Rep
         decoded = _decode(_shrunk(path, header, presets), on_progress)
     except vips.Error as error:
         raise _why(error, path, found.format) from error
-    outputs = {}
-    for number, order in enumerate(orders, 1):
-        outputs[order.preset.name] = _written(decoded, order)
-        on_progress(_DECODED + (100 - _DECODED) * number // len(orders))
-    tiny = _opaque(decoded).thumbnail_image(SIDE, height=SIDE, size="down").colourspace("srgb")
-    pixels = bytes(tiny.write_to_memory())
+    try:
+        outputs = _outputs(decoded, orders, on_progress)
+        tiny = _opaque(decoded).thumbnail_image(SIDE, height=SIDE, size="down").colourspace("srgb")
+        pixels = bytes(tiny.write_to_memory())
+    except vips.Error as error:
+        raise _ours(error) from error
     return Rendered(
         found,
         outputs,
@@ -216,13 +216,12 @@ def _decode(image: Any, on_progress: Report) -> Any:
 
     def report(_image: Any, progress: Any) -> None:
         nonlocal last
-        # The engine speaks up thousands of times; only a new whole percent is news.
-        percent = progress.percent * _DECODED // 100
-        if percent == last or failures:
-            return
-        last = percent
         try:
-            on_progress(percent)
+            # The engine speaks up thousands of times; only a new whole percent is news.
+            percent = progress.percent * _DECODED // 100
+            if percent != last and not failures:
+                last = percent
+                on_progress(percent)
         except BaseException as error:  # noqa: BLE001 -- re-raised below; C cannot carry it
             failures.append(error)
             image.set_kill(True)
@@ -234,6 +233,14 @@ def _decode(image: Any, on_progress: Report) -> Any:
     finally:
         if failures:
             raise failures[0]
+
+
+def _outputs(decoded: Any, orders: Sequence[Order], on_progress: Report) -> dict[str, Output]:
+    made = {}
+    for number, order in enumerate(orders, 1):
+        made[order.preset.name] = _written(decoded, order)
+        on_progress(_DECODED + (100 - _DECODED) * number // len(orders))
+    return made
 
 
 def _written(decoded: Any, order: Order) -> Output:
@@ -278,10 +285,16 @@ def _opaque(picture: Any) -> Any:
 
 def _why(error: Exception, path: Path, kind: str) -> Exception:
     """Tell a fault of the file from one of this machine, which may be over the next time."""
-    message = str(error)
-    if "out of memory" in message:
-        return MemoryError("the engine ran out of memory")
-    return error if "system error" in message else _at_fault(path, kind, message)
+    ours = _ours(error)
+    is_ours = isinstance(ours, MemoryError) or "system error" in str(error)
+    return ours if is_ours else _at_fault(path, kind, str(error))
+
+
+def _ours(error: Exception) -> Exception:
+    """Name the want of memory, for whoever has limited it."""
+    signs = ("out of memory", "insufficient memory")
+    short = any(sign in str(error).lower() for sign in signs)
+    return MemoryError("the engine ran out of memory") if short else error
 
 
 def _at_fault(path: Path, kind: str, message: str) -> BadImage:

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from enum import StrEnum
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -136,6 +137,13 @@ class Item(Status):
     taken_at: datetime | None = Field(
         default=None, description="When the camera took it, by its own clock."
     )
+
+
+class Finished(BaseModel):
+    """What a webhook is told."""
+
+    event: Literal["upload.finished"]
+    upload: Item
 
 
 class Gallery(BaseModel):

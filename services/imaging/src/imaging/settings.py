@@ -5,6 +5,7 @@ Everything is spelled ``IMAGING_…``; the table in the service's README is this
 
 import re
 from functools import lru_cache
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Self
 
@@ -77,6 +78,14 @@ class Settings(BaseSettings):
     # AVIFs at a time, over all workers: more would leave fewer for what people wait for.
     avif_workers: int = Field(default=1, ge=1)
 
+    # Without a secret to sign with there are no webhooks.
+    webhook_secret: SecretStr | None = None
+    # "hooks.internal,10.1.0.0/16": may be told although they are not on the internet.
+    webhook_allow: str = ""
+    webhook_retries: int = Field(default=8, ge=0)
+    # Seconds before the first retry; each further one waits twice as long.
+    webhook_backoff: float = Field(default=5, ge=0)
+
     @field_validator("data_dir")
     @classmethod
     def _absolute(cls, value: Path) -> Path:
@@ -129,6 +138,26 @@ class Settings(BaseSettings):
             raise ValueError("two owners have the same name, or the same key")
         return value
 
+    @field_validator("webhook_allow")
+    @classmethod
+    def _reachable(cls, value: str) -> str:
+        for one in _words(value):
+            if "/" in one:
+                ip_network(one)
+            elif not re.fullmatch(r"[a-z0-9.:-]+", one):
+                raise ValueError(f"{one} is neither a host nor a network such as 10.1.0.0/16")
+        return value
+
+    @property
+    def webhook_hosts(self) -> frozenset[str]:
+        """The names that may be told, wherever they are."""
+        return frozenset(one for one in _words(self.webhook_allow) if "/" not in one)
+
+    @property
+    def webhook_networks(self) -> tuple[IPv4Network | IPv6Network, ...]:
+        """The networks that may be told."""
+        return tuple(ip_network(one) for one in _words(self.webhook_allow) if "/" in one)
+
     @property
     def keys(self) -> dict[str, str]:
         """The API keys by their owners; none: no key is asked for."""
@@ -144,6 +173,10 @@ class Settings(BaseSettings):
     def storage_root(self) -> Path:
         """The folder that no file of ours, and none of a client's, ever leaves."""
         return self.data_dir / "files"
+
+
+def _words(text: str) -> list[str]:
+    return [one.strip() for one in text.lower().split(",") if one.strip()]
 
 
 def _keys(secret: SecretStr | None) -> list[tuple[str, str]]:

@@ -13,7 +13,7 @@ from typing import Any
 
 from fastapi import Request
 
-from imaging import keeping, names, views
+from imaging import keeping, names, views, webhooks
 from imaging.errors import Refused, refusal_of, unknown_upload
 from imaging.jobs import limits, process_image, storage
 from imaging.manifest import original_key
@@ -79,17 +79,21 @@ async def accept(part: Part, sender: Sender) -> Upload | Rejected:
         found = await asyncio.to_thread(_check, part)
     except BadImage as error:
         return Rejected(filename, refusal_of(error))
-    return answer(await _enqueue(part, found, filename, sender))
+    job = await _enqueue(part, found, filename, sender)
+    await webhooks.promise(job)
+    return answer(job)
 
 
 async def again(job: JobHandle[Any]) -> Upload | None:
     """Try once more what did not end well; None for anything else."""
+    if job.status not in {"failed", "dead", "cancelled"}:
+        return None
     try:
-        if job.status in {"failed", "dead", "cancelled"}:
-            return answer(await job.areplay())
+        fresh = await job.areplay()
     except JobPurged:
         raise unknown_upload() from None
-    return None
+    await webhooks.promise(fresh)
+    return answer(fresh)
 
 
 def answer(job: JobHandle[Any]) -> Upload:

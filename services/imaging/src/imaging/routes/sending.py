@@ -1,10 +1,11 @@
 """Pictures on their way in."""
 
+from dataclasses import replace
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 
-from imaging import names, uploads
+from imaging import names, uploads, webhooks
 from imaging.errors import problems
 from imaging.owners import Asker
 from imaging.receive import Part
@@ -20,6 +21,7 @@ _REFUSALS = (
     "damaged_image",
     "empty_file",
     "invalid_request",
+    "invalid_webhook",
     "too_many_pixels",
     "truncated_image",
     "too_busy",
@@ -55,6 +57,15 @@ _RAW: dict[str, Any] = {
     }
 }
 
+_Webhook = Annotated[
+    str | None,
+    Query(
+        max_length=2000,
+        description="Gets a signed POST when the upload is over.",
+        examples=["https://example.com/hooks/pictures"],
+    ),
+]
+
 router = APIRouter()
 
 
@@ -67,16 +78,17 @@ router = APIRouter()
         *_REFUSALS, "bad_request", "not_multipart", "missing_file", "too_many_files"
     ),
 )
-async def upload(request: Request, owner: Asker) -> Upload | Batch:
+async def upload(request: Request, owner: Asker, webhook: _Webhook = None) -> Upload | Batch:
     """Take one picture or several.
 
     202, because the work is accepted and not done.  One file that is refused is an error
     response; in a batch each file is answered by itself.
     """
+    sender = Sender(owner, webhook=webhooks.accepted(webhook))
     async with uploads.received(request) as parts:
         if len(parts) > 1:
-            return await _batch(parts, owner)
-        return await _one(parts[0], Sender(owner))
+            return await _batch(parts, sender)
+        return await _one(parts[0], sender)
 
 
 @router.put("/upload", status_code=202, openapi_extra=_RAW, responses=problems(*_REFUSALS))
@@ -84,10 +96,12 @@ async def upload_raw(
     request: Request,
     owner: Asker,
     filename: Annotated[str, Query(max_length=1000, examples=["photo.jpg"])] = "image",
+    webhook: _Webhook = None,
 ) -> Upload:
     """Take one picture that is the whole body: `curl -T photo.jpg …/upload?filename=photo.jpg`."""
+    sender = Sender(owner, webhook=webhooks.accepted(webhook))
     async with uploads.received_raw(request, filename) as part:
-        return await _one(part, Sender(owner))
+        return await _one(part, sender)
 
 
 async def _one(part: Part, sender: Sender) -> Upload:
@@ -97,9 +111,9 @@ async def _one(part: Part, sender: Sender) -> Upload:
     return outcome
 
 
-async def _batch(parts: list[Part], owner: str | None) -> Batch:
+async def _batch(parts: list[Part], sender: Sender) -> Batch:
     batch = names.new_id()
-    sender = Sender(owner, batch)
+    sender = replace(sender, batch=batch)
     outcomes = [await uploads.accept(part, sender) for part in parts]
     return Batch(batch_id=batch, uploads=[_shown(outcome) for outcome in outcomes])
 
