@@ -13,6 +13,18 @@ pytestmark = pytest.mark.timeout(120)
 
 NAMES = ("first.jpg", "second.jpg", "third.jpg")
 
+DECODE = """async hash => {
+  const { data, width, height } = (await import("/static/thumbhash.js")).decode(hash);
+  const at = (x, y) => Array.from(data.slice(4 * (y * width + x), 4 * (y * width + x) + 4));
+  return [[width, height], at(width - 1, 0), at(width >> 1, height >> 1), at(0, height - 1)];
+}"""
+# Size and three pixels, as the algorithm's author's own code decodes them.
+THUMBHASHES = {
+    "3OcRJYB4d3h/iIeHeEh3eIhw+j3A": [[32, 23], [124, 136, 159, 255], [112, 124, 139, 255], [90, 103, 39, 255]],
+    "2fcZFIB3iId/h3iJh4aIYJ2V8g": [[32, 18], [189, 193, 196, 255], [60, 64, 81, 255], [58, 62, 22, 255]],
+    "YJqGPQw7sFlslqhFafSE+Q6oJ1h2iHB2Rw": [[32, 32], [192, 167, 23, 0], [107, 102, 109, 255], [255, 33, 9, 0]],
+}
+
 
 @pytest.fixture(scope="module")
 def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
@@ -76,7 +88,7 @@ def test_each_version_is_shown_downloaded_and_linked(page: Page) -> None:
     expect(thumbnail).to_contain_text("JPEG")
     thumbnail.locator(".view").click()
     expect(thumbnail.locator(".view")).to_have_attribute("aria-pressed", "true")
-    page.wait_for_function("document.getElementById('stage-image').naturalWidth === 256")
+    expect(page.locator("#stage-image")).to_have_js_property("naturalWidth", 256)
 
     with page.expect_download() as download:
         page.get_by_role("link", name="Download Thumbnail").click()
@@ -89,6 +101,29 @@ def test_each_version_is_shown_downloaded_and_linked(page: Page) -> None:
     expect(page.locator("#lightbox-announce")).to_have_text("The link was copied.")
     link = page.evaluate("navigator.clipboard.readText()")
     assert page.request.get(link).headers["content-type"] == "image/jpeg"
+
+
+@pytest.mark.parametrize("thumbhash", THUMBHASHES)
+def test_a_placeholder_is_what_its_hash_says(page: Page, thumbhash: str) -> None:
+    size, *pixels = page.evaluate(DECODE, thumbhash)
+    expected_size, *expected = THUMBHASHES[thumbhash]
+    assert size == expected_size
+    for pixel, wanted in zip(pixels, expected, strict=True):
+        # One of the two rounds, the other cuts off.
+        assert pixel == pytest.approx(wanted, abs=1)
+
+
+def test_a_placeholder_is_there_before_the_picture(browser: Browser, filled: Running) -> None:
+    with opened(browser, filled.url) as page:
+        page.route("**/files/**", lambda _route: None)
+        page.reload()
+        hashed = card(page, "first.jpg").locator("canvas")
+        expect(hashed).to_be_visible()
+        assert page.locator(".picture img.coming").count() == len(NAMES)
+        seen = "canvas => canvas.getContext('2d').getImageData(9, 9, 1, 1).data.join()"
+        # The photograph is of a red fruit on grey.
+        red, _, _, opaque = map(int, hashed.evaluate(seen).split(","))
+        assert (red > 40, opaque) == (True, 255)
 
 
 def test_deleting_asks_first_and_goes_on_to_the_next(page: Page, filled: Running) -> None:
