@@ -15,7 +15,7 @@ from fastapi import Request
 
 from imaging import keeping, names, views, webhooks
 from imaging.errors import Refused, refusal_of, unknown_upload
-from imaging.jobs import limits, process_image, storage
+from imaging.jobs import limits, process_image, queue, storage
 from imaging.manifest import original_key
 from imaging.pipeline import BadImage, Probe, probe
 from imaging.receive import Body, Part, open_body, read_body, read_raw
@@ -24,6 +24,8 @@ from imaging.settings import settings
 from offload import JobHandle, JobPurged
 
 TAG = "upload"
+
+_RETRY_AFTER = 10
 
 _STARTED = "File uploaded successfully. Processing started in the background."
 
@@ -43,6 +45,18 @@ class Rejected:
 
     filename: str
     reason: Refused
+
+
+async def admit() -> None:
+    """Refuse more pictures while too many wait: to be asked before a byte is read."""
+    waiting = sum(row.pending for row in await queue.aqueues() if row.name == "images")
+    if waiting >= settings().max_pending:
+        raise Refused(
+            429,
+            "too_busy",
+            f"Too many pictures wait already. Try again in {_RETRY_AFTER} seconds.",
+            {"Retry-After": str(_RETRY_AFTER)},
+        )
 
 
 @asynccontextmanager
