@@ -92,8 +92,15 @@ def test_a_full_service_is_asked_again_when_it_said(
     browser: Browser, own_service: Running, tmp_path: Path
 ) -> None:
     own_service.start(IMAGING_WORKER="False", IMAGING_MAX_PENDING="1")
+    first, second = photographs(tmp_path, 2)
     with opened(browser, own_service.url) as page:
-        choose(page, *photographs(tmp_path, 2))
-        expect(row(page, "The service is busy. Next try in")).to_have_count(1)
+        page.clock.install()
+        choose(page, first)
+        expect(row(page, "Waiting for its turn")).to_have_count(1)
+        choose(page, second)
+        expect(row(page, second.name)).to_contain_text("The service is busy. Next try in 10 s")
         own_service.start_worker()
-        expect(card(page, "many-")).to_have_count(2, timeout=40_000)
+        expect(card(page, first.name)).to_be_visible(timeout=40_000)
+        expect(row(page, second.name)).to_contain_text("The service is busy.")
+        page.clock.fast_forward("10")
+        expect(card(page, second.name)).to_be_visible(timeout=20_000)

@@ -20,9 +20,24 @@ DECODE = """async hash => {
 }"""
 # Size and three pixels, as the algorithm's author's own code decodes them.
 THUMBHASHES = {
-    "3OcRJYB4d3h/iIeHeEh3eIhw+j3A": [[32, 23], [124, 136, 159, 255], [112, 124, 139, 255], [90, 103, 39, 255]],
-    "2fcZFIB3iId/h3iJh4aIYJ2V8g": [[32, 18], [189, 193, 196, 255], [60, 64, 81, 255], [58, 62, 22, 255]],
-    "YJqGPQw7sFlslqhFafSE+Q6oJ1h2iHB2Rw": [[32, 32], [192, 167, 23, 0], [107, 102, 109, 255], [255, 33, 9, 0]],
+    "3OcRJYB4d3h/iIeHeEh3eIhw+j3A": [
+        [32, 23],
+        [124, 136, 159, 255],
+        [112, 124, 139, 255],
+        [90, 103, 39, 255],
+    ],
+    "2fcZFIB3iId/h3iJh4aIYJ2V8g": [
+        [32, 18],
+        [189, 193, 196, 255],
+        [60, 64, 81, 255],
+        [58, 62, 22, 255],
+    ],
+    "YJqGPQw7sFlslqhFafSE+Q6oJ1h2iHB2Rw": [
+        [32, 32],
+        [192, 167, 23, 0],
+        [107, 102, 109, 255],
+        [255, 33, 9, 0],
+    ],
 }
 
 

@@ -7,9 +7,9 @@ from typing import Any, Literal
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from imaging import app
 from playwright.sync_api import Browser, Page, expect
 
+import imaging
 from services.imaging.tests import pictures
 from services.imaging.tests.browsing import NARROW, WIDE, card, choose, drop, opened, row
 from services.imaging.tests.running import Running
@@ -17,7 +17,7 @@ from services.imaging.tests.running import Running
 pytestmark = pytest.mark.timeout(120)
 
 Scheme = Literal["light", "dark"]
-STATIC = Path(app.__file__).parent / "static"
+STATIC = Path(imaging.__file__).parent / "static"
 LONG = "long-" * 30 + ".jpg"
 SIZES = pytest.mark.parametrize("size", [NARROW, WIDE], ids=["375", "1440"])
 SCHEMES = pytest.mark.parametrize("scheme", ["light", "dark"])

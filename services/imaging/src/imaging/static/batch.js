@@ -6,9 +6,12 @@ import { counted } from "/static/format.js";
 let rows = [];
 
 export function join(row) {
-  if (rows.every((one) => one.over)) rows = [];
+  const isFirst = rows.every((one) => one.over);
+  if (isFirst) rows = [];
   rows.push(row);
   changed();
+  // On a phone it would begin below the fold.
+  if (isFirst) $("activity").scrollIntoView({ block: "nearest" });
 }
 
 export function changed() {
