@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from services.imaging.tests import pictures
+from services.imaging.tests.browsing import browser as browser  # noqa: PLC0414
 from services.imaging.tests.running import Running
 from tests.servers import postgres, seaweed, valkey
 from tests.servers.seaweed import S3

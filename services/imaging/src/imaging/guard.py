@@ -60,3 +60,6 @@ def _harden(headers: MutableHeaders, path: str) -> None:
     headers["Referrer-Policy"] = "no-referrer"
     if not path.startswith(_UNGUARDED):
         headers["Content-Security-Policy"] = _FILE if path.startswith("/files/") else _POLICY
+    if path.startswith("/static/"):
+        # Modules of two versions do not fit together: ask each time, a 304 is cheap.
+        headers["Cache-Control"] = "no-cache"

@@ -1,111 +1,110 @@
-// One file on its way: what is shown of it until it is in the gallery or has failed.
-// Text from outside only ever becomes textContent.
+// One file on its way: what is shown of it until it is in the gallery, or has failed.
 
-import { $, pool, say } from "/static/lib.js";
+import { changed, join } from "/static/batch.js";
+import { $, copyOf, label, say } from "/static/dom.js";
+import { bytes } from "/static/format.js";
+import { preview } from "/static/preview.js";
 
-const rows = $("rows");
-
-// One at a time: a large picture takes a browser a second and hundreds of megabytes.
-const previews = pool(1);
-
-// Decoded and shrunk off the page's own thread, which an <img> of this size would block.
-async function paint(canvas, file) {
-  try {
-    const small = await createImageBitmap(file, { resizeHeight: canvas.height });
-    const scale = Math.max(canvas.width / small.width, 1);
-    const [width, height] = [small.width * scale, small.height * scale];
-    const [left, top] = [(canvas.width - width) / 2, (canvas.height - height) / 2];
-    canvas.getContext("2d").drawImage(small, left, top, width, height);
-    canvas.classList.remove("blank");
-    small.close();
-  } catch {
-    // Not a picture to this browser; the service says what it is.
-  }
-}
+// How much of the way sending is, for the progress of the whole.
+const SENDING = 0.4;
 
 export class Row {
-  constructor(name, preview) {
-    this.node = $("row-template").content.firstElementChild.cloneNode(true);
-    this.part = (selector) => this.node.querySelector(selector);
+  constructor(name, file) {
+    [this.node, this.part] = copyOf("row-template");
     this.name = name;
+    this.size = file?.size;
+    // What its buttons do at present: set by whoever is at work on the file.
     this.stop = null;
+    this.again = null;
     this.part(".name").textContent = name;
     this.part(".name").title = name;
-    if (preview) previews((done) => paint(this.part(".preview"), preview).finally(done));
     this.part(".bar").setAttribute("aria-label", `Progress of ${name}`);
-    this.part("button").addEventListener("click", () => this.press());
-    this.show("queued", "Waiting to be sent");
-    rows.append(this.node);
-    refresh();
+    label(this.part(".again"), `Retry ${name}`);
+    this.part(".stop").addEventListener("click", () => this.press());
+    this.part(".again").addEventListener("click", () => this.again?.());
+    if (file) preview(this.part(".preview"), file);
+    this.queued();
+    $("rows").append(this.node);
+    join(this);
   }
 
-  get over() { return ["failed", "cancelled"].includes(this.node.dataset.state); }
+  get over() { return ["failed", "cancelled", "done"].includes(this.state); }
 
-  show(state, text) {
+  show(state, text, sent, done) {
+    this.state = state;
+    this.fraction = (SENDING * sent + (1 - SENDING) * done) / 100;
     this.node.dataset.state = state;
+    delete this.node.dataset.lost;
+    this.text = text;
     this.part(".state").textContent = text;
-    const label = `${this.over ? "Dismiss" : "Cancel"} ${this.name}`;
-    this.part("button").setAttribute("aria-label", label);
-    this.part("button").title = this.over ? "Dismiss" : "Cancel";
+    this.part(".sent i").style.width = `${sent}%`;
+    this.part(".done i").style.width = `${done}%`;
+    this.part(".bar").setAttribute("aria-valuenow", String(Math.round(100 * this.fraction)));
+    this.part(".bar").setAttribute("aria-valuetext", text);
+    this.part(".again").hidden = !(this.over && this.again);
+    label(this.part(".stop"), `${this.over ? "Dismiss" : "Cancel"} ${this.name}`);
+    changed();
   }
 
-  fill(segment, percent) {
-    this.part(`.${segment} i`).style.width = `${percent}%`;
-    this.part(".bar").setAttribute("aria-valuenow", String(percent));
+  queued() { this.show("queued", "Waiting to be sent", 0, 0); }
+
+  sending(loaded, total) {
+    const share = total ? (100 * loaded) / total : 0;
+    const sent = this.size ? bytes(Math.round((share / 100) * this.size)) : "0 B";
+    this.show("sending", `Sending ${sent} of ${bytes(this.size ?? total)}`, share, 0);
   }
 
-  sending(percent) {
-    this.fill("sent", percent);
-    this.show("sending", `Sending ${percent} %`);
+  // The service is full and said when to come again.
+  pausing(seconds) { this.show("queued", `The service is busy. Next try in ${seconds} s`, 0, 0); }
+
+  waiting() { this.show("waiting", "Waiting for its turn", 100, 0); }
+
+  processing(percent) { this.show("processing", `Processing ${percent} %`, 100, percent); }
+
+  cancelling() {
+    this.stop = null;
+    this.node.dataset.state = "cancelling";
+    this.part(".state").textContent = "Cancelling";
   }
 
-  waiting() {
-    this.fill("sent", 100);
-    this.show("waiting", "Waiting");
+  // Nothing has happened to the upload: only its news do not arrive.
+  lost(isLost) {
+    if (this.over) return;
+    this.node.toggleAttribute("data-lost", isLost);
+    this.part(".state").textContent = isLost ? "Reconnecting…" : this.text;
   }
 
-  processing(percent) {
-    this.fill("sent", 100);
-    this.fill("done", percent);
-    this.show("processing", `Processing ${percent} %`);
-  }
-
-  fail(reason) {
-    this.show("failed", reason);
+  fail(reason, again = null) {
+    this.again = again;
+    this.show("failed", reason, 0, 0);
     say(`${this.name}: ${reason}`);
-    refresh();
   }
 
-  cancelled() {
-    this.show("cancelled", "Cancelled");
+  cancelled(again = null) {
+    this.again = again;
+    this.show("cancelled", "Cancelled", 0, 0);
     say(`${this.name} was cancelled.`);
-    refresh();
+  }
+
+  done() {
+    this.show("done", "Ready", 100, 100);
+    this.leave();
   }
 
   press() {
-    if (this.over) this.remove();
-    else if (this.stop) this.stop();
+    if (!this.over) this.stop?.();
+    else {
+      this.leave();
+      this.dismissed?.();
+    }
   }
 
-  remove() {
+  leave() {
+    const next = this.node.nextElementSibling || this.node.previousElementSibling;
     const hadFocus = this.node.contains(document.activeElement);
     this.node.remove();
     // Never leave a keyboard on an element that is gone.
-    if (hadFocus) (rows.querySelector("button") || $("choose")).focus();
-    refresh();
+    if (hadFocus) (next?.querySelector(".stop") || $("choose")).focus();
+    changed();
   }
 }
-
-function refresh() {
-  const all = [...rows.children];
-  const over = all.filter((row) => ["failed", "cancelled"].includes(row.dataset.state));
-  $("activity").hidden = all.length === 0;
-  $("clear").hidden = over.length < 2;
-  $("activity-title").textContent = over.length === all.length ? "Not processed" : "In progress";
-}
-
-$("clear").addEventListener("click", () => {
-  for (const row of [...rows.children]) {
-    if (["failed", "cancelled"].includes(row.dataset.state)) row.querySelector("button").click();
-  }
-});
