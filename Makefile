@@ -70,6 +70,10 @@ evidence-kill: $(VENV)/.dev-ready
 bench: $(VENV)/.dev-ready $(PEERS)/.ready ## measure beside a raw loop and the peers (BENCH_ARGS=…)
 	$(BIN)/python -m bench.run $(BENCH_ARGS)
 
+.PHONY: bench-imaging
+bench-imaging: $(VENV)/.dev-ready $(PEERS)/.ready ## the image service beside Celery and Redis (BENCH_ARGS=…)
+	$(BIN)/python -m bench.imaging.run $(BENCH_ARGS)
+
 .PHONY: wheels
 wheels: $(VENV)/.dev-ready ## build both wheels into dist/
 	$(BIN)/python -m build --wheel --no-isolation --outdir dist .

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import gc
 import pytest
 
 from imaging.pipeline import BadImage, Limits, Output, probe, render
@@ -201,3 +202,13 @@ def test_the_decoders_of_other_formats_are_off() -> None:
     for data in (pictures.SVG, pictures.vips.Image.black(4, 4).tiffsave_buffer()):
         with pytest.raises(pictures.vips.Error):
             pictures.load(data)
+
+
+def test_a_picture_lets_go_of_its_file_without_the_garbage_collector(tmp_path: Path) -> None:
+    (source := tmp_path / "held.jpg").write_bytes(pictures.photograph())
+    gc.disable()
+    try:
+        render(source, Limits(), lambda _percent: None)
+    finally:
+        gc.enable()
+    assert str(source) not in Path("/proc/self/maps").read_text(encoding="utf-8")

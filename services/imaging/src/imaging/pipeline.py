@@ -144,7 +144,9 @@ def _decode(image: Any, on_progress: Report) -> Any:
     failures: list[BaseException] = []
     last = -1
 
-    def report(_image: Any, progress: Any) -> None:
+    # What is closed over lives as long as the picture: with the picture itself among it, both
+    # would wait for the garbage collector, and so would the file that is mapped.
+    def report(decoding: Any, progress: Any) -> None:
         nonlocal last
         # The engine speaks up thousands of times; only a new whole percent is news.
         percent = progress.percent * _DECODED // 100
@@ -155,7 +157,7 @@ def _decode(image: Any, on_progress: Report) -> Any:
             on_progress(percent)
         except BaseException as error:  # noqa: BLE001 -- re-raised below; C cannot carry it
             failures.append(error)
-            image.set_kill(True)
+            decoding.set_kill(True)
 
     image.set_progress(True)
     image.signal_connect("eval", report)
