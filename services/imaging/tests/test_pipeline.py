@@ -1,9 +1,9 @@
 """What comes out of good pictures, and how bad ones are refused."""
 
+import gc
 from collections.abc import Callable
 from pathlib import Path
 
-import gc
 import pytest
 
 from imaging.pipeline import BadImage, Limits, Output, probe, render
@@ -204,11 +204,11 @@ def test_the_decoders_of_other_formats_are_off() -> None:
             pictures.load(data)
 
 
-def test_a_picture_lets_go_of_its_file_without_the_garbage_collector(tmp_path: Path) -> None:
-    (source := tmp_path / "held.jpg").write_bytes(pictures.photograph())
+def test_a_picture_lets_go_of_its_file_without_the_garbage_collector(write: Write) -> None:
+    source = write(pictures.photograph())
     gc.disable()
     try:
-        render(source, Limits(), lambda _percent: None)
+        render(source, LIMITS, ignore)
     finally:
         gc.enable()
     assert str(source) not in Path("/proc/self/maps").read_text(encoding="utf-8")
