@@ -53,8 +53,8 @@ check: $(VENV)/.dev-ready ## format, lint, types, import contracts, public API
 mutants: $(VENV)/.dev-ready ## plant each known bug of tests/mutants and see a test fail
 	$(BIN)/python tests/mutants/run.py
 
-.PHONY: evidence evidence-power evidence-model evidence-kill
-evidence: evidence-power evidence-model evidence-kill ## the long proofs, two hours and more, into docs/evidence
+.PHONY: evidence evidence-power evidence-model evidence-kill evidence-fuzz evidence-images
+evidence: evidence-power evidence-model evidence-kill evidence-fuzz evidence-images ## the long proofs, two hours and more, into docs/evidence
 
 evidence-power: $(VENV)/.dev-ready
 	$(BIN)/python -m tests.power.run --images 50000 --seed 1 --out docs/evidence/power.json
@@ -65,6 +65,14 @@ evidence-model: $(VENV)/.dev-ready
 evidence-kill: $(VENV)/.dev-ready
 	$(BIN)/python -m tests.kill.run --jobs 100000 --workers 4 --kills 2000 --stops 1000 \
 		--seed 1 --out docs/evidence/kill.json
+
+evidence-fuzz: $(VENV)/.dev-ready
+	$(BIN)/python -m services.imaging.tests.fuzz.run --mutants 20000 --seed 1 \
+		--out docs/evidence/fuzz.json
+
+evidence-images: $(VENV)/.dev-ready
+	$(BIN)/python -m services.imaging.tests.crash.run --images 500 --seed 1 \
+		--out docs/evidence/images.json
 
 .PHONY: bench
 bench: $(VENV)/.dev-ready $(PEERS)/.ready ## measure beside a raw loop and the peers (BENCH_ARGS=…)

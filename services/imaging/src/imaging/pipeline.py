@@ -69,8 +69,9 @@ def probe(path: Path, limits: Limits) -> Probe:
     except vips.Error as error:
         raise _at_fault(path, kind, str(error)) from error
     _check_size(image.width, image.height, limits)
-    pages = image.get("n-pages") if "n-pages" in image.get_fields() else 1
-    return Probe(kind, image.width, image.height, pages)
+    # Not by way of the list of all fields: a PNG may name its texts in Latin-1, and that list is
+    # read as UTF-8.
+    return Probe(kind, image.width, image.height, image.get_n_pages())
 
 
 def render(path: Path, limits: Limits, on_progress: Report) -> dict[str, Output]:

@@ -69,6 +69,10 @@ def ten_thousand_texts() -> bytes:
     return small(*(chunk(b"tEXt", b"key%d\0value" % n) for n in range(10_000)))
 
 
+def text_in_latin_1() -> bytes:
+    return small(chunk(b"tEXt", "Ü\0größer".encode("latin-1")))
+
+
 def bad_checksum() -> bytes:
     good = small()
     at = good.index(b"IDAT")
@@ -137,6 +141,7 @@ CRAFTED = {
     "png with a profile of 200 MB": (profile_bomb, "accepted"),
     "png with a profile of garbage": (profile_of_garbage, "accepted"),
     "png with 10,000 texts": (ten_thousand_texts, "accepted"),
+    "png with a text in Latin-1": (text_in_latin_1, "accepted"),
     "png with a bad checksum": (bad_checksum, "damaged_image"),
     "png with pixels before its header": (pixels_before_header, "damaged_image"),
     "png without an end": (no_end, "accepted"),
