@@ -53,6 +53,10 @@ class Running:
     ) -> None:
         self.client.close()
         self._listener.close()
+        self.stop()
+
+    def stop(self) -> None:
+        """End all processes in order; the data and the port stay."""
         for process in self._processes:
             if process.poll() is None:
                 process.send_signal(signal.SIGTERM)
