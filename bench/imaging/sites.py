@@ -1,5 +1,6 @@
 """The services under test: each is started in a folder of its own, and gone afterwards."""
 
+import json
 import os
 import socket
 import subprocess
@@ -16,6 +17,11 @@ ROOT = Path(__file__).parents[2]
 PEERS = str(beside.PYTHON.absolute())
 OFFLOAD = str(Path(sys.executable).with_name("offload"))
 SLOTS = 2
+OUTPUTS = [
+    {"name": "resized_compressed", "width": 1024, "height": 1024},
+    {"name": "thumbnail", "width": 256, "height": 256},
+]
+"""The two that the peer makes, and no others."""
 THRIFTY = {"MALLOC_ARENA_MAX": "1"}
 """One arena of malloc's for all threads: `imaging run` sets it itself."""
 
@@ -72,7 +78,12 @@ def _end(process: subprocess.Popen[str]) -> None:
 
 
 def _ours(folder: Path) -> dict[str, str]:
-    return {"IMAGING_DATA_DIR": str(folder / "data"), "IMAGING_WORKERS": str(SLOTS), **THRIFTY}
+    return {
+        "IMAGING_DATA_DIR": str(folder / "data"),
+        "IMAGING_WORKERS": str(SLOTS),
+        "IMAGING_PRESETS": json.dumps(OUTPUTS),
+        **THRIFTY,
+    }
 
 
 def one_process(host: Host) -> Site:

@@ -8,6 +8,7 @@ from offload.core.errors import (
     ConfigurationError,
     DependencyError,
     DuplicateJob,
+    IsolatedError,
     JobCancelled,
     JobDead,
     JobError,
@@ -23,6 +24,7 @@ from offload.core.errors import (
     OffloadError,
     PayloadError,
     PayloadTooLarge,
+    ProcessDied,
     Retry,
     ScheduleNotFound,
     Snooze,
@@ -45,6 +47,7 @@ from offload.tasks.hooks import JobEvent
 from offload.tasks.limits import Limits
 from offload.tasks.parts import JobPart
 from offload.tasks.task import Task
+from offload.worker.isolated import isolated
 
 __all__ = [
     "Abort",
@@ -53,6 +56,7 @@ __all__ = [
     "ConfigurationError",
     "DependencyError",
     "DuplicateJob",
+    "IsolatedError",
     "JobCancelled",
     "JobContext",
     "JobDead",
@@ -75,6 +79,7 @@ __all__ = [
     "OffloadError",
     "PayloadError",
     "PayloadTooLarge",
+    "ProcessDied",
     "Queue",
     "Retry",
     "ScheduleInfo",
@@ -93,4 +98,5 @@ __all__ = [
     "chord",
     "current_job",
     "group",
+    "isolated",
 ]

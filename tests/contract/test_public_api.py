@@ -10,12 +10,12 @@ import pytest
 PUBLIC = {
     "offload": """
         Abort ArgumentError CancelRequested ConfigurationError DependencyError DuplicateJob
-        JobCancelled JobContext JobDead JobError JobEvent JobFailed JobGroup JobHandle
-        JobNotEnded JobNotFound JobPart JobPurged JobTimeout LeaseLost LimitExceeded Limits Lock
-        LockLost NoCurrentJob OffloadError PayloadError PayloadTooLarge Queue Retry ScheduleInfo
-        ScheduleNotFound Snooze StoreCorrupted StoreError StoreFull StoreRefused
-        StoreUnavailable Task TaskDefinitionError TaskNotRegistered Unique chain chord
-        current_job group
+        IsolatedError JobCancelled JobContext JobDead JobError JobEvent JobFailed JobGroup
+        JobHandle JobNotEnded JobNotFound JobPart JobPurged JobTimeout LeaseLost LimitExceeded
+        Limits Lock LockLost NoCurrentJob OffloadError PayloadError PayloadTooLarge ProcessDied
+        Queue Retry ScheduleInfo ScheduleNotFound Snooze StoreCorrupted StoreError StoreFull
+        StoreRefused StoreUnavailable Task TaskDefinitionError TaskNotRegistered Unique chain
+        chord current_job group isolated
     """,
     "offload.fastapi": """
         BackgroundTasks CancelResponse DeadLetterResponse DuplicateTask JobErrorResponse

@@ -17,12 +17,23 @@ import time
 from asyncio import CancelledError, Event
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import offload.worker.janitor
 import offload.worker.worker
-from offload import Abort, JobContext, JobTimeout, Limits, Queue, Retry, Snooze, current_job
+from offload import (
+    Abort,
+    JobContext,
+    JobTimeout,
+    Limits,
+    Queue,
+    Retry,
+    Snooze,
+    current_job,
+    isolated,
+)
 
 FOLDER = Path(os.environ["OFFLOAD_TEST_FOLDER"])
 LEASE = float(os.environ.get("OFFLOAD_TEST_LEASE", "3600"))
@@ -133,6 +144,17 @@ def hog() -> None:
 def grow() -> int:
     """Occupy memory for good."""
     MEMORY.append(b"x" * 200_000_000)
+    return os.getpid()
+
+
+def wait_outside() -> int:
+    """Wait at the first gate for no job at all, and return this process."""
+    say("started", os.getpid())
+    pipe = os.open(FOLDER / "gate-1", os.O_RDONLY)
+    try:
+        os.read(pipe, 1)
+    finally:
+        os.close(pipe)
     return os.getpid()
 
 
@@ -302,6 +324,9 @@ DEEDS: dict[str, Callable[[], Any]] = {
     "wrapped": VARIABLE.get,
     "environment": lambda: dict(os.environ),
     "grow": grow,
+    "wait outside": wait_outside,
+    "process": os.getpid,
+    "name": lambda: current_job.id,
 }
 
 
@@ -358,6 +383,30 @@ def in_cell(deed: str) -> Any:
 def in_nothing(deed: str) -> Any:
     """Do it with less memory than the interpreter has."""
     return DEEDS[deed]()
+
+
+def alone(deed: str) -> Any:
+    """Do it where `isolated` puts it."""
+    return DEEDS[deed]()
+
+
+async def aloof(deed: str) -> Any:
+    """Be what `isolated` does not take."""
+    return DEEDS[deed]()
+
+
+def reversed_words(words: tuple[str, ...], start: date) -> dict[date, tuple[str, ...]]:
+    """Take and give what JSON has no words for."""
+    return {start: words[::-1]}
+
+
+ANYTHING = Limits(env=FROM_TEST)
+
+
+@queue.task
+async def in_isolation(deed: str) -> Any:
+    """Have it done by a function that is isolated from this one."""
+    return await isolated(alone, deed, limits=ANYTHING)
 
 
 TASKS = {"thread": in_thread, "process": in_process, "async": in_loop}

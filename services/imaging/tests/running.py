@@ -15,9 +15,14 @@ from typing import Any, Self
 
 import httpx
 
+from imaging.presets import DEFAULT
+
 PYTHON = sys.executable
 OFFLOAD = str(Path(sys.executable).with_name("offload"))
 ROOT = Path(__file__).parents[3]
+# What is made at once: the job of AVIFs comes after the one that is looked at.
+QUICK = [preset for preset in DEFAULT if not preset.is_slow]
+DECLARED = {"IMAGING_PRESETS": json.dumps([preset.model_dump(mode="json") for preset in QUICK])}
 OVER = {"complete", "failed", "dead", "cancelled"}
 File = tuple[str, bytes, str]
 
@@ -85,9 +90,10 @@ class Running:
             **environment,
         )
 
-    def start_worker(self) -> subprocess.Popen[bytes]:
+    def start_worker(self, **environment: str) -> subprocess.Popen[bytes]:
         """Start a worker in a process of its own."""
-        return self.spawn([OFFLOAD, "worker", "--app", "imaging.app:queue"])
+        command = [OFFLOAD, "worker", "--app", "imaging.app:queue"]
+        return self.spawn(command, pass_fds=(), **environment)
 
     def spawn(
         self, command: list[str], *, pass_fds: tuple[int, ...] = (), **environment: str
@@ -148,6 +154,18 @@ def _parsed(response: httpx.Response) -> Iterator[dict[str, Any]]:
     for line in response.iter_lines():
         if line.startswith("data:"):
             yield json.loads(line.removeprefix("data:"))
+
+
+def children(pid: int) -> list[int]:
+    """List the processes that this one has started; some do not know its folder."""
+    return [int(entry.name) for entry in Path("/proc").iterdir() if _parent(entry) == pid]
+
+
+def _parent(entry: Path) -> int:
+    if entry.name.isdigit():
+        with contextlib.suppress(OSError):
+            return int((entry / "stat").read_text(encoding="ascii").rpartition(")")[2].split()[1])
+    return 0
 
 
 def below(folder: Path) -> list[int]:

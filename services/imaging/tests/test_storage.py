@@ -1,11 +1,14 @@
 """Nothing is written or read outside the root, and nothing is there by halves."""
 
 import os
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from imaging.storage import LocalStorage, UnsafeKey
+from imaging.storage import LocalStorage, StorageFull, UnsafeKey
 
 
 @pytest.fixture
@@ -34,19 +37,23 @@ def test_adopting_moves_the_temporary_file(storage: LocalStorage) -> None:
     assert [stored.key for stored in storage.entries("originals")] == ["originals/a"]
 
 
-def test_a_failed_write_leaves_the_old_object_and_nothing_else(
-    storage: LocalStorage, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@contextmanager
+def no_file_above(size: int) -> Iterator[None]:
+    """Let writes to this process's files fail beyond so many bytes, as on a full disk."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_without_room_the_old_object_stays_and_nothing_else(storage: LocalStorage) -> None:
     storage.put("originals/a", b"old")
-
-    def full(_handle: int) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError, match="No space"):
-        storage.put("originals/a", b"new")
+    with no_file_above(1000), pytest.raises(StorageFull):
+        storage.put("originals/a", bytes(2000))
     assert files_below(storage.root) == ["originals/a"]
-    assert (storage.root / "originals/a").read_bytes() == b"old"
+    assert storage.read("originals/a") == b"old"
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,8 @@
     + JobNotFound              the id is unknown
       - JobPurged              it was there, and is gone
     + JobNotEnded              it is still pending or running
+  x IsolatedError              a function that `isolated` ran gave no result
+    + ProcessDied              its process ended before it did
   x LockLost                   a lock could not be extended in time; others may hold it
   x NoCurrentJob               `current_job` was used outside a task
   x TaskRefused                a request task was not taken
@@ -135,6 +137,25 @@ class JobPurged(JobNotFound):
 
 class JobNotEnded(JobError):
     """The job is still pending or running, and only one that has ended can be repeated."""
+
+
+class IsolatedError(OffloadError):
+    """A function that `isolated` ran gave no result.
+
+    `kind` is the name of the error's type and `traceback` its text there: the error itself stays
+    in the other process.
+    """
+
+    def __init__(self, kind: str, reason: str, traceback: str | None = None) -> None:
+        """Keep the parts that a handler may want beside the readable message."""
+        super().__init__(f"{kind}: {reason}")
+        self.kind = kind
+        self.reason = reason
+        self.traceback = traceback
+
+
+class ProcessDied(IsolatedError):
+    """The process ended before its function did: a crash, `os._exit`, or somebody killed it."""
 
 
 class LockLost(OffloadError):

@@ -247,6 +247,12 @@ def context() -> JobContext:
         ) from None
 
 
+def running() -> tuple[Job, Reporter] | None:
+    """Return the job that runs here, and where its news go; None where no job runs."""
+    found = _current.get(None)
+    return None if found is None else (found.job, found._reporter)  # noqa: SLF001 - of this module
+
+
 def enter(running: JobContext) -> None:
     """Make `running` the current job of this context, which belongs to it alone."""
     _current.set(running)

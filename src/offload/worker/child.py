@@ -14,13 +14,17 @@ import signal
 import socket
 import sys
 import threading
+from contextvars import Context
 from types import FrameType
 from typing import Any, TextIO
 
+from offload.codec import Signature
 from offload.core.decide import Outcome, Raised, Returned
 from offload.core.errors import JobTimeout, LimitExceeded, TaskDefinitionError
+from offload.core.job import Job
 from offload.core.records import Report
-from offload.tasks.context import enter
+from offload.tasks.context import JobContext, enter
+from offload.tasks.limits import Limits
 from offload.tasks.registry import AnyTask
 from offload.tasks.task import Task
 from offload.worker.confine import forget_peak, leave_network, limited, peak
@@ -51,6 +55,10 @@ class Pipe:
 
     def said(self, run: Run, report: Report) -> None:  # noqa: ARG002 - it names its run
         """Pass news on; while the worker has no room for more, writing waits."""
+        self.report(report)
+
+    def report(self, report: Report) -> None:
+        """See `Reporter`: what an isolated function says goes the same way."""
         self.send(to_wire(report))
 
     def ended(self, run: Run, outcome: Outcome) -> None:
@@ -95,9 +103,12 @@ def _without_network() -> Outcome | None:
 
 def _outcome_of(order: dict[str, Any], pipe: Pipe, main_file: str | None) -> Outcome:
     try:
-        task = _find(order["module"], order["qualname"], main_file)
-        job = job_of(order["job"], order["payload"].encode())
-        return _execute(Run(job, task, pipe))
+        found = _find(order["module"], order["qualname"], main_file)
+        job = order["job"] and job_of(order["job"], order["payload"].encode())
+        if "limits" in order:
+            # A context of its own: the job of one call is not that of the next.
+            return Context().run(_call, found, order, job, pipe)
+        return _execute(Run(job, _task(found), pipe))
     except BaseException as error:  # noqa: BLE001 - a module that cannot be imported, most often
         return Raised(failure_of(error))
 
@@ -127,7 +138,20 @@ def _execute(run: Run) -> Outcome:
         signal.signal(SOFT_TIMEOUT, signal.SIG_IGN)
 
 
-def _find(module: str, qualname: str, main_file: str | None) -> AnyTask:
+def _call(found: Any, order: dict[str, Any], job: Job | None, pipe: Pipe) -> Outcome:
+    """Call an isolated function, for a job or for none."""
+    function = found.function if isinstance(found, Task) else found
+    signature = Signature(function, order["qualname"])
+    if job is not None:
+        enter(JobContext(job, pipe, signature))
+    args, kwargs = signature.decode_arguments(order["payload"].encode())
+    forget_peak()
+    with limited(Limits(**order["limits"])):
+        pipe.send({"begun": order["qualname"]})
+        return Returned(signature.encode_result(function(*args, **kwargs)))
+
+
+def _find(module: str, qualname: str, main_file: str | None) -> Any:
     if module == "__main__" and main_file:
         # As multiprocessing does: the script once more, under a name that starts nothing.
         namespace = sys.modules.get("__offload_main__") or _run_script(main_file)
@@ -136,8 +160,12 @@ def _find(module: str, qualname: str, main_file: str | None) -> AnyTask:
     found: Any = namespace
     for part in qualname.split("."):
         found = getattr(found, part)
+    return found
+
+
+def _task(found: Any) -> AnyTask:
     if not isinstance(found, Task):
-        raise TaskDefinitionError(f"{module}.{qualname} is no task when its process imports it")
+        raise TaskDefinitionError(f"{found!r} is no task when its process imports it")
     return found
 
 

@@ -7,7 +7,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from typing import Any
 
 from offload.core.decide import Lapsed, Outcome, Raised, Returned
@@ -58,45 +58,47 @@ class Child:
     async def spawn(cls, limits: Limits | None) -> "Child":
         """Start a process that can import what this one can, for tasks with these limits."""
         ours, theirs = socket.socketpair()
-        with theirs:
-            process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "offload.worker.child", str(theirs.fileno()),
-                stdin=asyncio.subprocess.DEVNULL, pass_fds=[theirs.fileno()],
-                start_new_session=True, env=environment(limits),
-            )  # fmt: skip
-        reader, writer = await asyncio.open_unix_connection(sock=ours, limit=BUFFER)
+        process = None
+        try:
+            with theirs:
+                process = await asyncio.create_subprocess_exec(
+                    sys.executable, "-m", "offload.worker.child", str(theirs.fileno()),
+                    stdin=asyncio.subprocess.DEVNULL, pass_fds=[theirs.fileno()],
+                    start_new_session=True, env=environment(limits),
+                )  # fmt: skip
+            reader, writer = await asyncio.open_unix_connection(sock=ours, limit=BUFFER)
+        except BaseException:  # cancelled: whoever wanted the process will never close it
+            ours.close()
+            if process is not None:
+                process.kill()
+            raise
         child = cls(process, reader, writer, limits)
         network = limits is None or limits.network
         child._send({"path": sys.path, "main": _main_file(), "network": network})
         return child
 
-    async def execute(self, run: Run, relay: Relay) -> Outcome:
-        """Run one job in the process, and `relay` what it says.
+    async def execute(
+        self, order: Mapping[str, Any], relay: Relay, begin: Callable[[], None]
+    ) -> tuple[Outcome, int]:
+        """Have the process do something; return how that ended, and the most bytes it held.
+
+        `begin` hears that the function starts, `relay` what it says.
 
         Raises:
             ChildDied: the process ended first.
         """
-        function = run.task.function
-        self._send(
-            {
-                "module": function.__module__,
-                "qualname": function.__qualname__,
-                "job": row_of(run.job),
-                "payload": run.job.payload.decode(),
-            }
-        )
+        self._send(order)
         begun = False
         try:
             while True:
                 match await self._receive():
                     case {"begun": _}:
                         begun = True
-                        run.start_clock()
+                        begin()
                     case {"report": _} as news:
                         await relay(from_wire(news))
                     case answer:
-                        run.memory = answer["memory"]
-                        return _outcome(answer)
+                        return _outcome(answer), answer["memory"]
         except ChildDied as death:
             death.begun = begun
             raise
@@ -117,7 +119,7 @@ class Child:
         await self._process.wait()
         self._writer.close()
 
-    def _send(self, message: dict[str, Any]) -> None:
+    def _send(self, message: Mapping[str, Any]) -> None:
         self._writer.write(json.dumps(message).encode() + b"\n")
 
     async def _receive(self) -> dict[str, Any]:
@@ -134,6 +136,40 @@ class Child:
                 return message
 
 
+class Warm:
+    """Processes that wait for more work; with those at work, never more than ran at once."""
+
+    def __init__(self) -> None:
+        """Start with none."""
+        self._children: list[Child] = []
+
+    def __iter__(self) -> Iterator[Child]:
+        """Go through those that wait."""
+        return iter(self._children)
+
+    def take(self, limits: Limits | None) -> Child | None:
+        """Return one that was started with these limits, the last that was used."""
+        for place in reversed(range(len(self._children))):
+            if self._children[place].limits == limits:
+                return self._children.pop(place)
+        return None
+
+    async def spawn(self, limits: Limits | None) -> Child:
+        """Start one, in the place of one with other limits if such waits."""
+        if self._children:
+            await self._children.pop(0).close()
+        return await Child.spawn(limits)
+
+    def keep(self, child: Child) -> None:
+        """Let a process wait here."""
+        self._children.append(child)
+
+    async def close(self) -> None:
+        """End them."""
+        children, self._children = self._children, []
+        await asyncio.gather(*(child.close() for child in children))
+
+
 class ProcessExecutor:
     """Keeps as many processes as ran at once; lives on the control loop."""
 
@@ -144,7 +180,7 @@ class ProcessExecutor:
         """
         self._relay = relay
         self._kin_changed = kin_changed
-        self._idle: list[Child] = []
+        self._warm = Warm()
         self._children: dict[Run, Child] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -172,15 +208,14 @@ class ProcessExecutor:
 
     def kin(self) -> Iterable[int]:
         """Return the processes, at work or not."""
-        return [child.pid for child in (*self._children.values(), *self._idle)]
+        return [child.pid for child in (*self._children.values(), *self._warm)]
 
     async def close(self) -> None:
         """Kill all processes."""
         for child in self._children.values():
             child.kill()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await asyncio.gather(*(child.close() for child in self._idle))
-        self._idle.clear()
+        await self._warm.close()
 
     async def _run_line(self, first: Run) -> None:
         run: Run | None = first
@@ -196,25 +231,17 @@ class ProcessExecutor:
             run.end(Raised(failure_of(error)))
 
     async def _outcome_of(self, run: Run) -> Outcome:
-        while (child := self._waiting(run.task.limits)) is not None:
+        while (child := self._warm.take(run.task.limits)) is not None:
             try:
                 return await self._execute(run, child)
             except ChildDied as death:
                 # A process that died while it waited says nothing about this job.
                 if death.begun or run.stop is not None:
                     return _after_death(run, death)
-        if self._idle:  # of other limits: there are never more processes than ran at once
-            await self._idle.pop(0).close()
         try:
-            return await self._execute(run, await Child.spawn(run.task.limits))
+            return await self._execute(run, await self._warm.spawn(run.task.limits))
         except ChildDied as death:
             return _after_death(run, death)
-
-    def _waiting(self, limits: Limits | None) -> Child | None:
-        for place in reversed(range(len(self._idle))):
-            if self._idle[place].limits == limits:
-                return self._idle.pop(place)
-        return None
 
     async def _execute(self, run: Run, child: Child) -> Outcome:
         self._children[run] = child
@@ -222,14 +249,27 @@ class ProcessExecutor:
         try:
             if run.stop is not None:  # asked to stop while its process was starting
                 child.kill()
-            outcome = await child.execute(run, self._relay)
+            outcome, run.memory = await child.execute(
+                order_of(run.task.function, run.job.payload) | {"job": row_of(run.job)},
+                self._relay,
+                run.start_clock,
+            )
         except BaseException:
             await child.close()
             raise
         finally:
             del self._children[run]
-        self._idle.append(child)
+        self._warm.keep(child)
         return outcome
+
+
+def order_of(function: Callable[..., object], payload: bytes) -> dict[str, Any]:
+    """Return what tells a process which function to call with what."""
+    return {
+        "module": function.__module__,
+        "qualname": function.__qualname__,
+        "payload": payload.decode(),
+    }
 
 
 def _after_death(run: Run, death: ChildDied) -> Outcome:

@@ -9,7 +9,7 @@ from fastapi.responses import FileResponse
 from imaging import names, uploads, views
 from imaging.errors import Refused, unknown_upload
 from imaging.formats import ACCEPTED
-from imaging.jobs import VARIANTS, output_key, queue, storage
+from imaging.jobs import manifest_of, queue, storage
 from imaging.receive import Part
 from imaging.schemas import (
     Accepts,
@@ -32,8 +32,6 @@ from offload.fastapi import job_events
 router = APIRouter(tags=["imaging"])
 
 _STARTED = "File uploaded successfully. Processing started in the background."
-# A finished job's result is read from the store, so this is a bound and not a wait.
-_READ_SECONDS = 5.0
 
 _LIMITS = {"max_bytes", "max_pixels", "max_side", "max_files"}
 
@@ -141,15 +139,17 @@ async def files(path: str) -> FileResponse:
     if folder != "processed":
         raise _no_file()
     job = await _find(upload_id)
-    served = {views.served_name(job, variant): variant for variant in VARIANTS}
-    if name not in served or views.status_of(job) is not UploadStatus.SUCCESS:
+    manifest = await manifest_of(job)
+    variants = manifest.variants if manifest else {}
+    served = {views.served_name(job, v, made.format): made for v, made in variants.items()}
+    if name not in served:
         raise _no_file()
-    found = await asyncio.to_thread(storage().path, output_key(job.id, served[name]))
+    found = await asyncio.to_thread(storage().path, served[name].key)
     if found is None:
         raise _no_file()
     return FileResponse(
         found,
-        media_type="image/jpeg",
+        media_type=f"image/{served[name].format}",
         filename=name,
         content_disposition_type="inline",
         # An id's outputs never change.
@@ -206,9 +206,7 @@ def _taken(accepted: uploads.Accepted) -> Upload:
 
 
 async def _gallery_item(job: JobHandle[Any]) -> GalleryItem:
-    done = views.status_of(job) is UploadStatus.SUCCESS
-    facts = await job.aresult(timeout=_READ_SECONDS) if done else None
-    return views.gallery_item(job, facts)
+    return views.gallery_item(job, await manifest_of(job))
 
 
 def _no_file() -> Refused:

@@ -129,7 +129,10 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 def _explained(error: ValidationError) -> str:
-    faults = (f"IMAGING_{str(e['loc'][0]).upper()}: {e['msg']}" for e in error.errors())
+    faults = (
+        f"IMAGING_{str(e['loc'][0]).upper()}: {e['msg'].removeprefix('Value error, ')}"
+        for e in error.errors()
+    )
     return "; ".join(faults)
 
 

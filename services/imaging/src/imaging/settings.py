@@ -5,9 +5,13 @@ Everything is spelled ``IMAGING_…``; the table in the service's README is this
 
 from functools import lru_cache
 from pathlib import Path
+from typing import Annotated
 
 from pydantic import Field, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from imaging.presets import DEFAULT, Preset, declared
+from offload import Limits
 
 
 class Settings(BaseSettings):
@@ -27,9 +31,16 @@ class Settings(BaseSettings):
     max_side: int = Field(default=16_384, ge=1)
     max_files: int = Field(default=20, ge=1)
 
-    resized_side: int = Field(default=1024, ge=1)
-    thumbnail_side: int = Field(default=256, ge=1)
-    jpeg_quality: int = Field(default=85, ge=1, le=100)
+    # What is made of each picture: a JSON list, see `presets`.
+    presets: Annotated[tuple[Preset, ...], NoDecode] = DEFAULT
+    # What one picture may take: memory and processor time, and seconds on the wall.
+    picture_memory: str = "1 GB"
+    picture_cpu_seconds: float = Field(default=30, gt=0)
+    picture_seconds: float = Field(default=60, gt=0)
+    # True: for a kernel, or a container, that does not let processes leave the network.
+    picture_network: bool = False
+    # AVIFs at a time, over all workers: more would leave fewer for what people wait for.
+    avif_workers: int = Field(default=1, ge=1)
 
     @field_validator("data_dir")
     @classmethod
@@ -37,6 +48,17 @@ class Settings(BaseSettings):
         # A worker may be started from another folder's shell later in the same process
         # tree; one absolute path keeps both sides on the same files.
         return value.expanduser().absolute()
+
+    @field_validator("presets", mode="before")
+    @classmethod
+    def _declared(cls, value: object) -> object:
+        return declared(value) if isinstance(value, str) else value
+
+    @field_validator("picture_memory")
+    @classmethod
+    def _amount(cls, value: str) -> str:
+        Limits(memory=value)
+        return value
 
     @property
     def database(self) -> Path:

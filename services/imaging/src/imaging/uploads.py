@@ -6,6 +6,7 @@ answered.  :func:`sweep` removes those.
 """
 
 import asyncio
+import hashlib
 import logging
 import time
 from collections.abc import AsyncIterator
@@ -15,9 +16,11 @@ from dataclasses import dataclass
 from fastapi import Request
 
 from imaging import names
+from imaging.cell import probe_in
 from imaging.errors import Refused, refusal_of
-from imaging.jobs import limits, process_image, queue, storage
-from imaging.pipeline import BadImage, Probe, probe
+from imaging.jobs import cell, limits, process_image, queue, storage
+from imaging.manifest import original_key, outputs_prefix
+from imaging.pipeline import BadImage, Probe
 from imaging.receive import Body, Part, open_body, read_body
 from imaging.settings import settings
 
@@ -61,10 +64,11 @@ async def accept(part: Part, *, batch: str | None = None) -> Accepted | Rejected
     """Check one file and enqueue it, or say why not."""
     filename = names.display_name(part.filename)
     try:
-        found = await asyncio.to_thread(_check, part)
+        found = await _check(part)
+        sha256 = await asyncio.to_thread(_digest, part)
     except BadImage as error:
         return Rejected(filename, refusal_of(error))
-    return await _enqueue(part, found, filename, batch)
+    return await _enqueue(part, found, sha256, filename, batch)
 
 
 async def sweep() -> None:
@@ -74,11 +78,11 @@ async def sweep() -> None:
         lambda: [o.key for o in storage().entries("originals") if o.modified < before]
     )
     for key in old:
-        upload_id = key.rpartition("/")[2]
-        if await queue.aget_job(upload_id) is None:
-            log.warning("removing an upload that was never enqueued: %s", upload_id)
+        sha256 = key.rpartition("/")[2]
+        if not await queue.alist_jobs(tag=f"sha:{sha256}", limit=1):
+            log.warning("removing an original of no upload: %s", sha256)
             await asyncio.to_thread(storage().delete, key)
-            await asyncio.to_thread(storage().delete, f"processed/{upload_id}")
+            await asyncio.to_thread(storage().delete, outputs_prefix(sha256))
     await asyncio.to_thread(storage().sweep_temporary, before)
 
 
@@ -88,28 +92,40 @@ def _not_none(body: Body) -> list[Part]:
     raise Refused(422, "missing_file", "No file was sent. Put it in the form's field `file`.")
 
 
-def _check(part: Part) -> Probe:
+async def _check(part: Part) -> Probe:
     if part.too_large:
         most = settings().max_bytes / 1e6
         raise BadImage("too_large", f"This file is too large. At most {most:g} MB are accepted.")
-    return probe(part.path, limits())
+    return await probe_in(cell(), part.path, limits())
 
 
-async def _enqueue(part: Part, found: Probe, filename: str, batch: str | None) -> Accepted:
+def _digest(part: Part) -> str:
+    with part.path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+async def _enqueue(
+    part: Part, found: Probe, sha256: str, filename: str, batch: str | None
+) -> Accepted:
     upload_id, stem = names.new_id(), names.stem_of(filename)
     # Bytes first, record second: a job whose original is missing could never succeed.
-    await asyncio.to_thread(storage().adopt, f"originals/{upload_id}", part.path)
+    await asyncio.to_thread(storage().adopt, original_key(sha256), part.path)
+    tags = [TAG, f"sha:{sha256}"]
     await process_image.aapply_async(
-        args=(upload_id, stem),
+        args=(sha256, stem),
         job_id=upload_id,
-        tags=(TAG, f"batch:{batch}") if batch else (TAG,),
+        tags=[*tags, f"batch:{batch}"] if batch else tags,
         metadata={
             "filename": filename,
             "stem": stem,
+            "format": found.format,
             "content_type": f"image/{found.format}",
             "size": part.size,
             "width": found.width,
             "height": found.height,
+            "sha256": sha256,
+            "owner": None,
+            "batch": batch,
         },
     )
     return Accepted(upload_id, filename)

@@ -4,8 +4,10 @@ import re
 from typing import Any
 from urllib.parse import quote
 
-from imaging.jobs import VARIANTS
+from imaging.manifest import Manifest
+from imaging.presets import VARIANTS, Format
 from imaging.schemas import GalleryItem, Links, Problem, Status, UploadStatus, Variant
+from imaging.settings import settings
 from offload import JobHandle
 
 _STATUS = {
@@ -57,15 +59,17 @@ def links(job: JobHandle[Any]) -> Links | None:
     if status_of(job) is not UploadStatus.SUCCESS:
         return None
     folder = f"/files/processed/{job.id}"
-    return Links(**{v: f"{folder}/{quote(served_name(job, v))}" for v in VARIANTS})
+    formats = {preset.name: preset.format for preset in settings().presets}
+    names = {name: served_name(job, name, formats[name]) for name in VARIANTS}
+    return Links(**{name: f"{folder}/{quote(served)}" for name, served in names.items()})
 
 
-def served_name(job: JobHandle[Any], variant: str) -> str:
+def served_name(job: JobHandle[Any], variant: str, kind: str) -> str:
     """Name an output to clients, after the file they sent."""
-    return f"{_meta(job)['stem']}_{variant}.jpeg"
+    return f"{_meta(job)['stem']}_{variant}.{Format(kind)}"
 
 
-def gallery_item(job: JobHandle[Any], facts: dict[str, dict[str, int]] | None) -> GalleryItem:
+def gallery_item(job: JobHandle[Any], manifest: Manifest | None) -> GalleryItem:
     """Show the upload with its measures before and after."""
     meta = _meta(job)
     return GalleryItem(
@@ -75,7 +79,12 @@ def gallery_item(job: JobHandle[Any], facts: dict[str, dict[str, int]] | None) -
         height=meta["height"],
         created_at=job.created_at,
         result=links(job),
-        outputs={name: Variant(**fact) for name, fact in facts.items()} if facts else None,
+        outputs={
+            name: Variant(width=made.width, height=made.height, bytes=made.bytes)
+            for name, made in manifest.variants.items()
+        }
+        if manifest
+        else None,
     )
 
 

@@ -14,7 +14,7 @@ import httpx
 
 from services.imaging.tests.crash.faults import Faults
 from services.imaging.tests.crash.pictures import digest, picture
-from services.imaging.tests.running import Running, file
+from services.imaging.tests.running import DECLARED, Running, file
 
 CONNECTIONS = 2
 AHEAD = 5
@@ -152,7 +152,7 @@ class Run:
         old = time.time() - AGE_SECONDS
         for name in before:
             os.utime(service.folder / name, (old, old))
-        service.start()
+        service.start(**DECLARED)
         # Each look is a request, and the janitor works while the service answers.
         looks = (self._get("/healthz") and self._wrong_files() for _ in range(500))
         wrong = next((each for each in looks if not each), self._wrong_files())

@@ -11,12 +11,16 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
-from imaging.pipeline import BadImage, Limits, probe, render
+from imaging.pipeline import BadImage, Limits, Order, probe, render
+from imaging.presets import Format
+from services.imaging.tests.running import QUICK
 
 MEMORY = 512 << 20
 SECONDS = 10.0
 LIMITS = Limits()
+WHOLE = {Format.JPEG: (b"\xff\xd8\xff", b"\xff\xd9"), Format.WEBP: (b"RIFF", b"")}
 NEVER_IN_OUTPUTS = (b"<script", b"<?php", b"Exif\0", b"http://ns.adobe.com/xap")
 
 
@@ -27,12 +31,17 @@ def look(path: Path) -> None:
 
 def decode(path: Path) -> None:
     """Do what a worker does with a file, and look at what comes out."""
-    for name, output in render(path, LIMITS, lambda _percent: None).items():
-        whole = output.data.startswith(b"\xff\xd8\xff") and output.data.endswith(b"\xff\xd9")
-        assert whole, f"{name} is no JPEG"
-        side = LIMITS.thumbnail_side if name == "thumbnail" else LIMITS.resized_side
-        assert max(output.width, output.height) <= side, f"{name} is too large"
-        assert not any(text in output.data for text in NEVER_IN_OUTPUTS), f"{name} tells"
+    with TemporaryDirectory(dir=".") as folder:
+        orders = [Order(preset, Path(folder, preset.file)) for preset in QUICK]
+        made = render(path, LIMITS, orders, lambda _percent: None).outputs
+        for preset, target in ((order.preset, order.target) for order in orders):
+            output, data = made[preset.name], target.read_bytes()
+            begin, end = WHOLE[preset.format]
+            assert data.startswith(begin), f"{preset.name} is no {preset.format}"
+            assert data.endswith(end), f"{preset.name} is not whole"
+            assert output.width <= preset.width, f"{preset.name} is too wide"
+            assert output.height <= preset.height, f"{preset.name} is too high"
+            assert not any(text in data for text in NEVER_IN_OUTPUTS), f"{preset.name} tells"
 
 
 def outcome_of(work: Callable[[Path], None], path: Path) -> str:

@@ -4,7 +4,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from services.imaging.tests.running import Running, file
+from services.imaging.tests.running import DECLARED, Running, file
 
 KEPT = ("files/originals/", "files/processed/", "files/outputs/")
 
@@ -19,7 +19,7 @@ class Site:
 
     def __enter__(self) -> Self:
         self._service.__enter__()
-        self._process = self._service.start()
+        self._process = self._service.start(**DECLARED)
         return self
 
     def __exit__(

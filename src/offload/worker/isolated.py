@@ -1,0 +1,186 @@
+"""Single functions in processes that can be killed, for any coroutine."""
+
+import asyncio
+import contextlib
+import os
+from collections.abc import Callable
+from contextvars import Context
+from dataclasses import asdict
+from functools import partial
+from typing import Any, TypeVar, TypeVarTuple, cast
+
+from offload.codec import Signature
+from offload.core.decide import Outcome, Raised, Returned
+from offload.core.errors import ConfigurationError, IsolatedError, LimitExceeded, ProcessDied
+from offload.core.records import Report
+from offload.tasks.context import Reporter, running
+from offload.tasks.definition import executor_of
+from offload.tasks.limits import Limits
+from offload.worker.confine import why_killed
+from offload.worker.processes import Child, ChildDied, Relay, Warm, order_of
+from offload.worker.wire import row_of
+
+Ts = TypeVarTuple("Ts")
+R = TypeVar("R")
+
+MOST = max(4, os.cpu_count() or 1)
+"""How many functions run at once for one event loop; others wait for their turn."""
+
+
+async def isolated(
+    function: Callable[[*Ts], R],
+    /,
+    *args: *Ts,
+    limits: Limits | None = None,
+    timeout: float | None = None,
+) -> R:
+    """Run a plain function in a process of its own, which is killed if this is cancelled.
+
+    The process imports the function, which stands at module level, and stays warm for others
+    with the same limits. Without `limits` it has a bare environment and no other limit. Arguments
+    and result travel as those of jobs do. In a task, `current_job` works in the function as well.
+    `timeout` is in seconds, from when the function starts.
+
+    Raises:
+        IsolatedError: the function raised; `kind` and `traceback` tell what.
+        ProcessDied: its process ended before it did.
+        LimitExceeded: it used more than its limits allow.
+        TimeoutError: it ran longer than `timeout`, and was killed.
+        ArgumentError, PayloadTooLarge, PayloadError: the arguments or the result do not fit.
+        TaskDefinitionError: it is not plain, or does not stand at module level.
+        ConfigurationError: `timeout` is wrong, or this machine cannot keep such limits.
+    """
+    if timeout is not None and not timeout > 0:
+        raise ConfigurationError(f"timeout={timeout!r}: must be a number of seconds above 0")
+    executor_of(function, {"executor": "process"})
+    limits = limits or Limits()
+    signature = Signature(function, function.__qualname__)
+    job, relay = _surroundings()
+    order = order_of(function, signature.encode_arguments(args, {}))
+    order |= {"job": job, "limits": asdict(limits)}
+    clock = Clock(timeout)
+    try:
+        async with clock.running:
+            outcome = await _pool().execute(order, limits, relay, clock.start)
+    except TimeoutError:
+        name = function.__qualname__
+        raise TimeoutError(f"{name} ran longer than its timeout of {timeout:g} s") from None
+    except ChildDied as death:
+        raise _why(death, limits) from None
+    return cast("R", signature.decode_result(_result(outcome, has_begun=clock.is_started)))
+
+
+class Clock:
+    """The time of one call, which begins when its function does."""
+
+    def __init__(self, timeout: float | None) -> None:
+        """Allow so many seconds."""
+        self.running = asyncio.timeout(None)
+        self.is_started = False
+        self._timeout = timeout
+
+    def start(self) -> None:
+        """Let it run from now."""
+        self.is_started = True
+        if self._timeout is not None:
+            self.running.reschedule(asyncio.get_running_loop().time() + self._timeout)
+
+
+class Pool:
+    """The processes of one event loop."""
+
+    def __init__(self) -> None:
+        """Start processes when they are first needed."""
+        self._slots = asyncio.Semaphore(MOST)
+        self._warm = Warm()
+        self._is_closed = False
+        self._keeper = asyncio.create_task(self._keep(), name="offload-isolated", context=Context())
+
+    async def execute(
+        self,
+        order: dict[str, Any],
+        limits: Limits,
+        relay: Relay,
+        begin: Callable[[], None],
+    ) -> Outcome:
+        """Do it in a warm process, or in a new one, when it is its turn.
+
+        Raises:
+            ChildDied: the process ended first.
+        """
+        async with self._slots:
+            while (child := self._warm.take(limits)) is not None:
+                try:
+                    return await self._execute(child, order, relay, begin)
+                except ChildDied as death:
+                    if death.begun:  # else it died while it waited, which says nothing of this
+                        raise
+            return await self._execute(await self._warm.spawn(limits), order, relay, begin)
+
+    async def _execute(
+        self, child: Child, order: dict[str, Any], relay: Relay, begin: Callable[[], None]
+    ) -> Outcome:
+        try:
+            outcome, _ = await child.execute(order, relay, begin)
+        except BaseException:
+            await child.close()
+            raise
+        if self._is_closed:
+            await child.close()
+        else:
+            self._warm.keep(child)
+        return outcome
+
+    async def _keep(self) -> None:
+        """Wait for the end: a loop cancels what is left before it closes."""
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        self._is_closed = True
+        del _POOLS[asyncio.get_running_loop()]
+        await self._warm.close()
+
+
+_POOLS: dict[asyncio.AbstractEventLoop, Pool] = {}
+
+
+def _pool() -> Pool:
+    loop = asyncio.get_running_loop()
+    if loop not in _POOLS:
+        _POOLS[loop] = Pool()
+    return _POOLS[loop]
+
+
+def _surroundings() -> tuple[list[Any] | None, Relay]:
+    """Return the row of the job that this runs for, and what passes its news on."""
+    found = running()
+    if found is None:
+        return None, _nowhere
+    job, reporter = found
+    return row_of(job), partial(_tell, reporter)
+
+
+async def _tell(reporter: Reporter, report: Report) -> None:
+    reporter.report(report)
+
+
+async def _nowhere(report: Report) -> None:
+    raise AssertionError(f"{report} is of no job")
+
+
+def _result(outcome: Outcome, *, has_begun: bool) -> bytes:
+    match outcome:
+        case Returned(result):
+            return result
+        case Raised(failure):
+            if failure.type == LimitExceeded.__name__:
+                raise (LimitExceeded if has_begun else ConfigurationError)(failure.message)
+            raise IsolatedError(failure.type, failure.message, failure.traceback)
+        case _:
+            raise AssertionError(f"{outcome!r} is not how a function ends")
+
+
+def _why(death: ChildDied, limits: Limits) -> Exception:
+    if reason := why_killed(death.signal, limits):
+        return LimitExceeded(reason)
+    reason = f"it ended with {death} before its function did, under the limits: {limits}"
+    return ProcessDied(ProcessDied.__name__, reason)
