@@ -53,8 +53,8 @@ check: $(VENV)/.dev-ready ## format, lint, types, import contracts, public API
 mutants: $(VENV)/.dev-ready ## plant each known bug of tests/mutants and see a test fail
 	$(BIN)/python tests/mutants/run.py
 
-.PHONY: evidence evidence-power evidence-model evidence-kill evidence-kill-servers
-evidence: evidence-power evidence-model evidence-kill evidence-kill-servers ## the long proofs, two hours and more, into docs/evidence
+.PHONY: evidence evidence-power evidence-model evidence-kill evidence-kill-servers evidence-fuzz evidence-images
+evidence: evidence-power evidence-model evidence-kill evidence-kill-servers evidence-fuzz evidence-images ## the long proofs, three hours and more, into docs/evidence
 
 evidence-power: $(VENV)/.dev-ready
 	$(BIN)/python -m tests.power.run --images 50000 --seed 1 --out docs/evidence/power.json
@@ -72,9 +72,21 @@ evidence-kill-servers: $(VENV)/.dev-ready
 		--workers 4 --kills 240 --stops 80 --cuts 160 --outages 100 --lease 3 --seed 1 \
 		--out docs/evidence/kill-$$store.json || exit 1; done
 
+evidence-fuzz: $(VENV)/.dev-ready
+	$(BIN)/python -m services.imaging.tests.fuzz.run --mutants 20000 --seed 1 \
+		--out docs/evidence/fuzz.json
+
+evidence-images: $(VENV)/.dev-ready
+	$(BIN)/python -m services.imaging.tests.crash.run --images 500 --seed 1 \
+		--out docs/evidence/images.json
+
 .PHONY: bench
 bench: $(VENV)/.dev-ready $(PEERS)/.ready ## measure beside a raw loop and the peers (BENCH_ARGS=…)
 	$(BIN)/python -m bench.run $(BENCH_ARGS)
+
+.PHONY: bench-imaging
+bench-imaging: $(VENV)/.dev-ready $(PEERS)/.ready ## the image service beside Celery and Redis (BENCH_ARGS=…)
+	$(BIN)/python -m bench.imaging.run $(BENCH_ARGS)
 
 .PHONY: wheels
 wheels: $(VENV)/.dev-ready ## build both wheels into dist/

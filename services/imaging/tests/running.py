@@ -15,9 +15,14 @@ from typing import Any, Self
 
 import httpx
 
+from imaging.presets import DEFAULT
+
 PYTHON = sys.executable
 OFFLOAD = str(Path(sys.executable).with_name("offload"))
 ROOT = Path(__file__).parents[3]
+# What is made at once: the job of AVIFs comes after the one that is looked at.
+QUICK = [preset for preset in DEFAULT if not preset.is_slow]
+DECLARED = {"IMAGING_PRESETS": json.dumps([preset.model_dump(mode="json") for preset in QUICK])}
 OVER = {"complete", "failed", "dead", "cancelled"}
 File = tuple[str, bytes, str]
 
@@ -53,6 +58,10 @@ class Running:
     ) -> None:
         self.client.close()
         self._listener.close()
+        self.stop()
+
+    def stop(self) -> None:
+        """End all processes in order; the data and the port stay."""
         for process in self._processes:
             if process.poll() is None:
                 process.send_signal(signal.SIGTERM)

@@ -1,5 +1,6 @@
 """What comes out of good pictures, and how bad ones are refused."""
 
+import gc
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -327,3 +328,13 @@ def test_the_decoders_of_other_formats_are_off() -> None:
     for data in (pictures.SVG, pictures.vips.Image.black(4, 4).tiffsave_buffer()):
         with pytest.raises(pictures.vips.Error):
             pictures.load(data)
+
+
+def test_a_picture_lets_go_of_its_file_without_the_garbage_collector(write: Write) -> None:
+    source = write(pictures.photograph())
+    gc.disable()
+    try:
+        rendered(source)
+    finally:
+        gc.enable()
+    assert str(source) not in Path("/proc/self/maps").read_text(encoding="utf-8")

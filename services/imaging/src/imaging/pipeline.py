@@ -161,7 +161,12 @@ def _header(path: Path) -> Any:
 
 
 def _field(header: Any, name: str, default: Any) -> Any:
-    return header.get(name) if name in header.get_fields() else default
+    # Never by way of the list of all fields: a PNG may name its texts in Latin-1, and pyvips reads
+    # that list, as it does each value, as UTF-8.
+    try:
+        return header.get(name) if header.get_typeof(name) else default
+    except UnicodeDecodeError:
+        return default
 
 
 def _upright(header: Any) -> tuple[int, int]:
@@ -214,7 +219,9 @@ def _decode(image: Any, on_progress: Report) -> Any:
     failures: list[BaseException] = []
     last = -1
 
-    def report(_image: Any, progress: Any) -> None:
+    # What is closed over lives as long as the picture: with the picture itself among it, both
+    # would wait for the garbage collector, and so would the file that is mapped.
+    def report(decoding: Any, progress: Any) -> None:
         nonlocal last
         try:
             # The engine speaks up thousands of times; only a new whole percent is news.
@@ -224,7 +231,7 @@ def _decode(image: Any, on_progress: Report) -> Any:
                 on_progress(percent)
         except BaseException as error:  # noqa: BLE001 -- re-raised below; C cannot carry it
             failures.append(error)
-            image.set_kill(True)
+            decoding.set_kill(True)
 
     image.set_progress(True)
     image.signal_connect("eval", report)

@@ -1,0 +1,1 @@
+"""The image service beside the same service on Celery and Redis."""
