@@ -108,9 +108,7 @@ def version(port: int) -> str:
 def measured(rounds: int, samples: int, rows: int) -> tuple[Figures, str]:
     """Return the figures, and as tables."""
     # A log that is rewritten takes a core for seconds, from whoever happens to be measured then.
-    server = ValkeyServer(
-        appendonly="yes", appendfsync="everysec", auto_aof_rewrite_percentage="0"
-    )
+    server = ValkeyServer(appendonly="yes", appendfsync="everysec", auto_aof_rewrite_percentage="0")
     server.start()
     try:
         described = served(server)
