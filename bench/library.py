@@ -153,10 +153,15 @@ def idle(place: str, seconds: float) -> float:
     return share
 
 
-def idle_asking(place: str, seconds: float, count: Callable[[], int]) -> tuple[float, float]:
-    """Return that share, and by how much a count rises in a second meanwhile."""
+def idle_asking(
+    place: str, seconds: float, count: Callable[[], int], settled: float = 2.0
+) -> tuple[float, float]:
+    """Return that share, and by how much a count rises in a second meanwhile.
+
+    `settled` are the seconds after which nothing of the start is counted any more.
+    """
     with opened(place) as bench, bench.worker() as worker:
-        time.sleep(2.0)
+        time.sleep(settled)
         before, counted = _processor_time(worker.pid), count()
         time.sleep(seconds)
         used = _processor_time(worker.pid) - before

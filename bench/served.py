@@ -15,6 +15,8 @@ Span = tuple[int, int, int]
 """Jobs that have ended, when the first of them began and the last ended, in milliseconds."""
 
 IDLE = 20.0
+SETTLED = 12.0
+"""Seconds for which PostgreSQL may keep to itself what a session has done."""
 BATCH = 50_000
 SLICE = 20_000
 
@@ -116,7 +118,9 @@ def percentiles(seconds: list[float]) -> dict[str, float]:
 
 def _idle(server: Served) -> Figures:
     with server.fresh() as place:
-        share, operations = library.idle_asking(place, IDLE, lambda: server.operations(place))
+        share, operations = library.idle_asking(
+            place, IDLE, lambda: server.operations(place), SETTLED
+        )
     return {
         "idle worker, share of a core": share,
         f"idle worker, operations/s of {server.name}": operations,
