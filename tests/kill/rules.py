@@ -9,9 +9,16 @@ from dataclasses import dataclass
 from itertools import pairwise
 from math import inf
 
-from tests.kill.history import Event
+from tests.kill.history import Event, Fault
 from tests.kill.record import Execution, Record, World
 
+FAULTS = (
+    ("kill", "all"), ("kill", "one"), ("kill", "producer"),
+    ("stop", "all"), ("stop", "one"), ("poison", "one"),
+    ("freeze", "link"), ("reset", "link"), ("half-close", "link"), ("lose", "link"),
+    ("reset", "producer"), ("half-close", "producer"), ("lose", "producer"),
+    ("kill", "server"), ("stop", "server"),
+)  # fmt: skip
 FINAL = frozenset({"complete", "failed", "dead", "cancelled"})
 PLANNED = frozenset({"ValueError", "Abort"})
 LOST = frozenset({"WorkerLost", "PoisonJob"})
@@ -271,6 +278,25 @@ def _poisoned(record: Record) -> bool:
     return any(kind == "PoisonJob" for kept in record.kept for _, kind, _ in kept.errors)
 
 
+def _faults(world: World) -> dict[str, int]:
+    return {
+        f"{how} of {whom}": sum((f.how, f.whom) == (how, whom) for f in world.faults)
+        for how, whom in FAULTS
+    }
+
+
+def _explained(causes: list[Fault | None]) -> dict[str, int]:
+    known = [cause for cause in causes if cause is not None]
+    own = [cause for cause in known if cause.whom != "server"]
+    return {
+        **{
+            f"duplicates by {how}": sum(cause.how == how for cause in own)
+            for how in ("kill", "stop", "poison", "freeze")
+        },
+        "duplicates by an outage": len(known) - len(own),
+    }
+
+
 def _counts(world: World, violations: list[Violation]) -> dict[str, int]:
     jobs = world.jobs.values()
     kept = [each for record in jobs for each in record.kept]
@@ -291,27 +317,9 @@ def _counts(world: World, violations: list[Violation]) -> dict[str, int]:
         "runs": len(runs),
         "effects": sum(len(run.acts) for run in runs),
         "runs hit by a fault": sum(map(world.was_hit, runs)),
-        **{
-            f"{how} of {whom}": sum((f.how, f.whom) == (how, whom) for f in world.faults)
-            for how, whom in (
-                ("kill", "all"), ("kill", "one"), ("kill", "producer"),
-                ("stop", "all"), ("stop", "one"), ("poison", "one"),
-                ("freeze", "link"), ("reset", "link"), ("half-close", "link"), ("lose", "link"),
-                ("reset", "producer"), ("half-close", "producer"), ("lose", "producer"),
-                ("kill", "server"), ("stop", "server"),
-            )
-        },
+        **_faults(world),
         "duplicate effects": len(causes),
-        **{
-            f"duplicates by {how}": sum(
-                cause is not None and cause.how == how and cause.whom != "server"
-                for cause in causes
-            )
-            for how in ("kill", "stop", "poison", "freeze")
-        },
-        "duplicates by an outage": sum(
-            cause is not None and cause.whom == "server" for cause in causes
-        ),
+        **_explained(causes),
         "unattributed": causes.count(None),
         "late reports": len(late),
         "late reports accepted": sum(each.rule == "I7" for each in violations),

@@ -48,6 +48,8 @@ def main(
     out: Annotated[Path | None, typer.Option(help="Where the report goes.")] = None,
 ) -> None:
     """Run the load under faults, check what happened, and exit with 1 if a promise was broken."""
+    if store == "sqlite" and (cuts or outages):
+        raise typer.BadParameter("a file has no server: name one with --store")
     load = Load(
         jobs=jobs,
         workers=workers,
@@ -63,20 +65,25 @@ def main(
         outages=outages,
         calm=calm,
     )
+    sys.exit(played(load, out))
+
+
+def played(load: Load, out: Path | None) -> int:
+    """Run and judge it, and return the exit code."""
     console = Console(stderr=True)
     with tempfile.TemporaryDirectory(prefix="offload-kill-") as name:
         folder = Path(name).resolve()
         with Progress(console=console) as progress, closing(Harness(load, folder)) as harness:
             seconds = asyncio.run(harness.run(progress))
             versions = harness.place.versions()
-        findings = check(read(folder / "history"))
+        history = folder / "history"
+        findings = check(read(history))
         if out is not None:
-            history = folder / "history"
             written(out, load, findings, history, seconds=seconds, versions=versions)
         if findings.violations:
             console.print((folder / "log").read_text()[-20_000:], markup=False, highlight=False)
     show(console, findings)
-    sys.exit(1 if findings.violations else 0)
+    return 1 if findings.violations else 0
 
 
 if __name__ == "__main__":

@@ -211,6 +211,19 @@ MUTANTS = [
         ),
     ),
     Mutant(
+        "no patience for the first beat",
+        "a server that restarts takes every worker with it that has just begun",
+        "tests/worker/test_services.py"
+        "::test_a_first_beat_waits_for_a_store_that_has_just_gone_away",
+        (
+            Edit(
+                "src/offload/worker/worker.py",
+                "await steward.register(stop)",
+                "await self._store.heartbeat(self._beat)",
+            ),
+        ),
+    ),
+    Mutant(
         "rescue ignores the retries",
         "a job that was to run once runs again after its worker died",
         "tests/worker/test_services.py::test_a_lapsed_job_without_retries_dies_with_its_reason",
