@@ -11,6 +11,7 @@ from fastapi.staticfiles import StaticFiles
 from imaging import api, errors, janitor
 from imaging.guard import Guard
 from imaging.jobs import queue
+from imaging.metrics import Requests
 from imaging.settings import settings
 from offload.fastapi import QueueRouter, lifespan
 
@@ -35,6 +36,7 @@ app = FastAPI(
 )
 errors.install(app)
 app.add_middleware(Guard)
+app.add_middleware(Requests)
 app.include_router(api.router)
 if not settings().keys:
     # It shows every job to whoever knows its id, so not where owners are kept apart.

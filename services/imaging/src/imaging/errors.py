@@ -151,8 +151,8 @@ async def _full(request: Request, error: Exception) -> JSONResponse:
         return await _refused(request, refused("insufficient_storage"))
 
 
-async def _unavailable(request: Request, _error: Exception) -> JSONResponse:
-    log.exception("%s: the queue failed", request.url.path)
+async def _unavailable(request: Request, error: Exception) -> JSONResponse:
+    log.error("%s: the queue failed", request.url.path, exc_info=error)
     return await _refused(request, refused("queue_unavailable"))
 
 

@@ -193,6 +193,21 @@ class Health(BaseModel):
     status: str = "ok"
 
 
+class Checks(BaseModel):
+    """What was looked at."""
+
+    queue: Literal["ok", "failed"]
+    storage: Literal["ok", "failed"]
+    workers: Literal["ok", "none"]
+
+
+class Readiness(BaseModel):
+    """`degraded`: pictures are taken, but no worker is there to process them."""
+
+    status: Literal["ready", "degraded", "unready"]
+    checks: Checks
+
+
 class Key(BaseModel):
     """What opens a session."""
 

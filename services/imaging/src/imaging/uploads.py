@@ -14,16 +14,19 @@ from typing import Any
 from fastapi import Request
 
 from imaging import keeping, names, views, webhooks
+from imaging.cell import probe_in
 from imaging.errors import Refused, refusal_of, unknown_upload
-from imaging.jobs import limits, process_image, storage
+from imaging.jobs import cell, limits, process_image, queue, storage
 from imaging.manifest import original_key
-from imaging.pipeline import BadImage, Probe, probe
+from imaging.pipeline import BadImage, Probe
 from imaging.receive import Body, Part, open_body, read_body, read_raw
 from imaging.schemas import Upload
 from imaging.settings import settings
 from offload import JobHandle, JobPurged
 
 TAG = "upload"
+
+_RETRY_AFTER = 10
 
 _STARTED = "File uploaded successfully. Processing started in the background."
 
@@ -43,6 +46,18 @@ class Rejected:
 
     filename: str
     reason: Refused
+
+
+async def admit() -> None:
+    """Refuse more pictures while too many wait: to be asked before a byte is read."""
+    waiting = sum(row.pending for row in await queue.aqueues() if row.name == "images")
+    if waiting >= settings().max_pending:
+        raise Refused(
+            429,
+            "too_busy",
+            f"Too many pictures wait already. Try again in {_RETRY_AFTER} seconds.",
+            {"Retry-After": str(_RETRY_AFTER)},
+        )
 
 
 @asynccontextmanager
@@ -76,7 +91,7 @@ async def accept(part: Part, sender: Sender) -> Upload | Rejected:
     """Check one file and enqueue it, or say why not."""
     filename = names.display_name(part.filename)
     try:
-        found = await asyncio.to_thread(_check, part)
+        found = await _check(part)
     except BadImage as error:
         return Rejected(filename, refusal_of(error))
     job = await _enqueue(part, found, filename, sender)
@@ -120,11 +135,11 @@ def _not_none(body: Body) -> list[Part]:
     raise Refused(422, "missing_file", "No file was sent. Put it in the form's field `file`.")
 
 
-def _check(part: Part) -> Probe:
+async def _check(part: Part) -> Probe:
     if part.too_large:
         most = settings().max_bytes / 1e6
         raise BadImage("too_large", f"This file is too large. At most {most:g} MB are accepted.")
-    return probe(part.path, limits())
+    return await probe_in(cell(), part.path, limits())
 
 
 async def _enqueue(part: Part, found: Probe, filename: str, sender: Sender) -> JobHandle[Any]:

@@ -24,10 +24,11 @@ async def cancel(upload_id: str, owner: Asker) -> Cancelled:
 @router.post(
     "/upload/{upload_id}/retry",
     status_code=202,
-    responses=problems(*_COMMON, "not_retryable"),
+    responses=problems(*_COMMON, "not_retryable", "too_busy"),
 )
 async def retry(upload_id: str, owner: Asker) -> Upload:
     """Try an upload that failed or was cancelled once more, under an id of its own."""
+    await uploads.admit()
     fresh = await uploads.again(await finding.find(upload_id, owner))
     if fresh is None:
         raise refused("not_retryable")

@@ -85,6 +85,7 @@ async def upload(request: Request, owner: Asker, webhook: _Webhook = None) -> Up
     response; in a batch each file is answered by itself.
     """
     sender = Sender(owner, webhook=webhooks.accepted(webhook))
+    await uploads.admit()
     async with uploads.received(request) as parts:
         if len(parts) > 1:
             return await _batch(parts, sender)
@@ -100,6 +101,7 @@ async def upload_raw(
 ) -> Upload:
     """Take one picture that is the whole body: `curl -T photo.jpg …/upload?filename=photo.jpg`."""
     sender = Sender(owner, webhook=webhooks.accepted(webhook))
+    await uploads.admit()
     async with uploads.received_raw(request, filename) as part:
         return await _one(part, sender)
 
