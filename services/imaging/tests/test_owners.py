@@ -23,7 +23,12 @@ def keyed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 @pytest.fixture(scope="module")
 def upload(keyed: Running) -> dict[str, Any]:
     """A picture of Alice's that is ready."""
-    response = keyed.client.put("/upload", content=pictures.photograph(), headers=key(ALICE))
+    response = keyed.client.put(
+        "/upload",
+        params={"filename": "日本 1.jpg"},
+        content=pictures.photograph(),
+        headers=key(ALICE),
+    )
     upload_id = response.json()["id"]
     with keyed.events(upload_id, key(ALICE)) as events:
         assert list(events)[-1]["status"] == "complete"
