@@ -371,4 +371,29 @@ MUTANTS = [
             ),
         ),
     ),
+    Mutant(
+        "a cancelled decoder goes on",
+        "whoever gives up on a stranger's file leaves a process that is busy with it for ever",
+        "tests/worker/test_isolated.py::test_whoever_is_cancelled_has_its_process_killed",
+        (
+            Edit(
+                "src/offload/worker/isolated.py",
+                "except BaseException:",
+                "except Exception:",
+            ),
+        ),
+    ),
+    Mutant(
+        "as many processes as calls",
+        "a thousand calls at once start a thousand interpreters",
+        "tests/worker/test_isolated.py"
+        "::test_as_many_run_at_once_as_there_are_places_and_processes_stay_warm",
+        (
+            Edit(
+                "src/offload/worker/isolated.py",
+                "async with self._slots:",
+                "if True:",
+            ),
+        ),
+    ),
 ]

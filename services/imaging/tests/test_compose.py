@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -11,8 +12,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from imaging.settings import Settings
 from services.imaging.tests import pictures, test_curl
-from services.imaging.tests.stacks import SECRETS, Stack, compose, read, stack
+from services.imaging.tests.stacks import DEPLOY, SECRETS, Stack, compose, read, stack
 from tests.servers import seaweed, valkey
 from tests.servers.postgres import PostgresServer
 
@@ -44,6 +46,13 @@ def test_compose_finds_what_is_wrong(tmp_path: Path) -> None:
     # Or the tests above would show nothing.
     (tmp_path / "compose.yaml").write_text("services: {a: {image: x, depends_on: [none]}}")
     assert compose(tmp_path / "compose.yaml", secrets={}).returncode != 0
+
+
+def test_only_settings_that_there_are_are_set_and_described() -> None:
+    known = {f"IMAGING_{name.upper()}" for name in Settings.model_fields} | {"IMAGING_PUBLISH"}
+    page = DEPLOY.parents[2] / "docs" / "deploy.md"
+    for file in (page, *DEPLOY.rglob("*.yaml"), DEPLOY / "Dockerfile"):
+        assert set(re.findall(r"\bIMAGING_[A-Z0-9_]+", file.read_text())) <= known, file
 
 
 @pytest.mark.parametrize("missing", sorted(SECRETS))

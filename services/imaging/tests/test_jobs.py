@@ -151,6 +151,14 @@ def test_a_decoder_that_dies_gets_one_more_attempt(own_service: Running) -> None
     assert len(killed) == 2
 
 
+def test_not_even_a_header_is_parsed_in_the_web_process(own_service: Running) -> None:
+    process = own_service.start(IMAGING_WORKER="false")
+    own_service.get("/healthz")
+    assert not decoders(process.pid)
+    assert own_service.upload(file("x.png", b"\x89PNG\r\n\x1a\n")).status_code == 422
+    assert len(decoders(process.pid)) == 1
+
+
 def decoders(pid: int) -> list[int]:
     """List the processes in which this one has pictures decoded."""
     return [

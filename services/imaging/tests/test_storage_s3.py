@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from imaging.storage import StorageFull
+from imaging.storage import NotStored, StorageFull
 from imaging.storage.s3 import S3Storage
 from imaging.storage.signing import Signer
 from services.imaging.tests.buckets import REGION, bucket, described
@@ -82,6 +82,16 @@ def test_a_link_ends_when_its_seconds_are_over(s3_server: S3, storage: S3Storage
 def test_without_a_public_endpoint_there_are_no_links(s3_server: S3, tmp_path: Path) -> None:
     private = S3Storage(described(s3_server), temporary=tmp_path)
     assert private.link("a/b", seconds=60, filename="x", media_type="image/jpeg") is None
+
+
+def test_a_download_is_gone_after_its_block(storage: S3Storage) -> None:
+    storage.put("a/b", b"picture")
+    with storage.local("a/b") as path:
+        assert path.stat().st_mode & 0o077 == 0
+    assert not path.exists()
+    with pytest.raises(NotStored), storage.local("a/none"):
+        pass
+    assert list(path.parent.iterdir()) == []
 
 
 @pytest.mark.parametrize(

@@ -9,14 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import offload
-from imaging.pipeline import BadImage, Limits, Order, Rendered, render
+from imaging.pipeline import BadImage, Limits, Order, Probe, Rendered, probe, render
 from offload import Abort, LimitExceeded, ProcessDied, current_job, isolated
 
 # How much malloc keeps for itself is said in the environment, before Python starts.
 ENVIRONMENT = ("MALLOC_ARENA_MAX",)
 
 _TOO_COMPLEX = (
-    "too_complex: This picture takes more memory or time to process than one picture may."
+    "too_complex",
+    "This picture takes more memory or time to process than one picture may.",
 )
 
 
@@ -53,6 +54,14 @@ def rendered(path: Path, limits: Limits, orders: list[Order]) -> Rendered | Faul
         return Fault(error.code, error.detail)
 
 
+def probed(path: Path, limits: Limits) -> Probe | Fault:
+    """Run :func:`probe`."""
+    try:
+        return probe(path, limits)
+    except BadImage as error:
+        return Fault(error.code, error.detail)
+
+
 async def render_in(cell: Cell, path: Path, limits: Limits, orders: Sequence[Order]) -> Rendered:
     """Render in a process that can reach nothing but these files, for the current job.
 
@@ -63,14 +72,25 @@ async def render_in(cell: Cell, path: Path, limits: Limits, orders: Sequence[Ord
         found = await isolated(
             rendered, path, limits, list(orders), limits=cell.limits, timeout=cell.seconds
         )
-    except (LimitExceeded, TimeoutError) as error:
+    except (LimitExceeded, ProcessDied, TimeoutError) as error:
         current_job.log(str(error), "warning")
-        raise Abort(_TOO_COMPLEX) from error
-    except ProcessDied as error:
-        current_job.log(str(error), "warning")
-        if current_job.retry_count:
-            raise Abort(_TOO_COMPLEX) from error
-        raise
+        if isinstance(error, ProcessDied) and not current_job.retry_count:
+            raise
+        raise Abort(": ".join(_TOO_COMPLEX)) from error
     if isinstance(found, Fault):
         raise Abort(f"{found.code}: {found.detail}")
+    return found
+
+
+async def probe_in(cell: Cell, path: Path, limits: Limits) -> Probe:
+    """Read a header in such a process: a parser that crashes must not take the service along.
+
+    Raises :class:`BadImage`.
+    """
+    try:
+        found = await isolated(probed, path, limits, limits=cell.limits, timeout=cell.seconds)
+    except (LimitExceeded, ProcessDied, TimeoutError) as error:
+        raise BadImage(*_TOO_COMPLEX) from error
+    if isinstance(found, Fault):
+        raise BadImage(found.code, found.detail)
     return found

@@ -40,6 +40,17 @@ def limits() -> Limits:
     return Limits(max_pixels=config.max_pixels, max_side=config.max_side)
 
 
+def cell() -> Cell:
+    """Hand the settings that concern decoders to their processes."""
+    config = settings()
+    return Cell(
+        config.picture_memory,
+        config.picture_cpu_seconds,
+        config.picture_seconds,
+        network=config.picture_network,
+    )
+
+
 @queue.task(
     queue="images",
     timeout=_PATIENCE,
@@ -128,15 +139,8 @@ async def _noted(found: Manifest) -> Manifest:
 
 async def _rendered(sha256: str, presets: Sequence[Preset]) -> Rendered:
     """Render these presets of a stored original, and store what comes out."""
-    config = settings()
-    cell = Cell(
-        config.picture_memory,
-        config.picture_cpu_seconds,
-        config.picture_seconds,
-        network=config.picture_network,
-    )
     async with _room(), _original(sha256) as path, _orders(presets) as orders:
-        rendered = await render_in(cell, path, limits(), orders)
+        rendered = await render_in(cell(), path, limits(), orders)
         await asyncio.to_thread(_store, sha256, orders)
     return rendered
 

@@ -63,7 +63,7 @@ def _check(settings: Settings) -> None:
 
 
 def _run(settings: Settings, port: int | None) -> int:
-    return _serve(settings.host, settings.port if port is None else port, stay=True)
+    return _serve(settings.host, settings.port if port is None else port, _key(settings), stay=True)
 
 
 def _work(options: Sequence[str]) -> int:
@@ -79,11 +79,15 @@ def _demo() -> int:
         for name in [n for n in os.environ if n.startswith(("IMAGING_QUEUE_", "IMAGING_S3_"))]:
             del os.environ[name]
         os.environ["IMAGING_DATA_DIR"] = folder
-        Settings()
-        return _serve("127.0.0.1", 0, stay=False)
+        return _serve("127.0.0.1", 0, _key(Settings()), stay=False)
 
 
-def _serve(host: str, port: int, *, stay: bool) -> int:
+def _key(settings: Settings) -> str | None:
+    """Give the key with which we are our own client, if one is asked for."""
+    return next(iter(settings.keys.values()), None)
+
+
+def _serve(host: str, port: int, key: str | None, *, stay: bool) -> int:
     try:
         listener = _listen(host, port)
     except OSError as error:
@@ -97,7 +101,8 @@ def _serve(host: str, port: int, *, stay: bool) -> int:
     )
     logging.getLogger("uvicorn.error").addFilter(_worth_telling)
     server = uvicorn.Server(config)
-    showing = Showing(server, listener, stay=stay)
+    _, bound = listener.getsockname()[:2]
+    showing = Showing(server, Client(host, bound, key), stay=stay)
     showing.start()
     try:
         server.run(sockets=[listener])
@@ -112,20 +117,20 @@ def _serve(host: str, port: int, *, stay: bool) -> int:
 class Showing(threading.Thread):
     """Tries the service out from beside it, and tells the user where it is."""
 
-    def __init__(self, server: uvicorn.Server, listener: socket.socket, *, stay: bool) -> None:
+    def __init__(self, server: uvicorn.Server, client: Client, *, stay: bool) -> None:
         super().__init__(name="showing", daemon=True)
         self.failure: str | None = None
         self._server = server
-        self._address: tuple[str, int] = listener.getsockname()[:2]
+        self._client = client
         self._stay = stay
 
     def run(self) -> None:
         """Show, then either leave the service alone or end it."""
         console = Console()
         try:
-            show(Client(*self._address), console)
+            show(self._client, console)
             if self._stay:
-                host, port = self._address
+                host, port = self._client.address
                 console.print(f"\nOpen http://{host}:{port}/   (Ctrl-C ends it)\n", highlight=False)
         except Exception as error:  # noqa: BLE001 -- whatever it is, the user is told
             # Not a fault of the service if the user has ended it meanwhile.

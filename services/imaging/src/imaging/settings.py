@@ -55,7 +55,7 @@ class Settings(BaseSettings):
     max_side: int = Field(default=16_384, ge=1)
     max_files: int = Field(default=20, ge=1)
     # A client that sends nothing for so long is not waited for any longer.
-    upload_seconds: float = Field(default=30, gt=0)
+    upload_seconds: float = Field(default=30.0, gt=0)
 
     # "alice:secret1,bob:secret2"; empty: whoever reaches the port may do everything.
     api_keys: SecretStr | None = None
@@ -81,10 +81,10 @@ class Settings(BaseSettings):
     # Without a secret to sign with there are no webhooks.
     webhook_secret: SecretStr | None = None
     # "hooks.internal,10.1.0.0/16": may be told although they are not on the internet.
-    webhook_allow: str = ""
+    webhook_allow: str | None = None
     webhook_retries: int = Field(default=8, ge=0)
     # Seconds before the first retry; each further one waits twice as long.
-    webhook_backoff: float = Field(default=5, ge=0)
+    webhook_backoff: float = Field(default=5.0, ge=0)
 
     @field_validator("data_dir")
     @classmethod
@@ -140,7 +140,7 @@ class Settings(BaseSettings):
 
     @field_validator("webhook_allow")
     @classmethod
-    def _reachable(cls, value: str) -> str:
+    def _reachable(cls, value: str | None) -> str | None:
         for one in _words(value):
             if "/" in one:
                 ip_network(one)
@@ -175,8 +175,8 @@ class Settings(BaseSettings):
         return self.data_dir / "files"
 
 
-def _words(text: str) -> list[str]:
-    return [one.strip() for one in text.lower().split(",") if one.strip()]
+def _words(text: str | None) -> list[str]:
+    return [one.strip() for one in (text or "").lower().split(",") if one.strip()]
 
 
 def _keys(secret: SecretStr | None) -> list[tuple[str, str]]:

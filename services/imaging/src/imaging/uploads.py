@@ -14,10 +14,11 @@ from typing import Any
 from fastapi import Request
 
 from imaging import keeping, names, views, webhooks
+from imaging.cell import probe_in
 from imaging.errors import Refused, refusal_of, unknown_upload
-from imaging.jobs import limits, process_image, queue, storage
+from imaging.jobs import cell, limits, process_image, queue, storage
 from imaging.manifest import original_key
-from imaging.pipeline import BadImage, Probe, probe
+from imaging.pipeline import BadImage, Probe
 from imaging.receive import Body, Part, open_body, read_body, read_raw
 from imaging.schemas import Upload
 from imaging.settings import settings
@@ -90,7 +91,7 @@ async def accept(part: Part, sender: Sender) -> Upload | Rejected:
     """Check one file and enqueue it, or say why not."""
     filename = names.display_name(part.filename)
     try:
-        found = await asyncio.to_thread(_check, part)
+        found = await _check(part)
     except BadImage as error:
         return Rejected(filename, refusal_of(error))
     job = await _enqueue(part, found, filename, sender)
@@ -134,11 +135,11 @@ def _not_none(body: Body) -> list[Part]:
     raise Refused(422, "missing_file", "No file was sent. Put it in the form's field `file`.")
 
 
-def _check(part: Part) -> Probe:
+async def _check(part: Part) -> Probe:
     if part.too_large:
         most = settings().max_bytes / 1e6
         raise BadImage("too_large", f"This file is too large. At most {most:g} MB are accepted.")
-    return probe(part.path, limits())
+    return await probe_in(cell(), part.path, limits())
 
 
 async def _enqueue(part: Part, found: Probe, filename: str, sender: Sender) -> JobHandle[Any]:
