@@ -87,10 +87,14 @@ class Stack:
         seconds = int(self.services[name].get("stop_grace_period", "10s").removesuffix("s"))
         assert running.wait(seconds) in {0, -signal.SIGTERM}, self.log(name)
 
+    def kill(self, name: str) -> None:
+        running = self._running.pop(name)
+        running.kill()
+        running.wait()
+
     def remove(self) -> None:
-        for running in self._running.values():
-            running.kill()
-            running.wait()
+        for name in list(self._running):
+            self.kill(name)
 
     def log(self, name: str) -> str:
         return (self.folder / f"{name}.log").read_text()

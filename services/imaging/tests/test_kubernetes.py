@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from imaging.settings import Settings
+from services.imaging.tests.running import Running
 from services.imaging.tests.stacks import DEPLOY
 
 FOLDER = DEPLOY / "kubernetes"
@@ -105,11 +106,27 @@ def test_the_service_leads_to_the_api_alone() -> None:
     assert port["targetPort"] in {p["name"] for p in container("imaging-api")["ports"]}
 
 
-def test_workers_are_scaled_by_what_waits() -> None:
+def test_the_probes_ask_what_the_service_answers(service: Running) -> None:
+    probes = [container("imaging-api")[f"{kind}Probe"] for kind in ("startup", "liveness")]
+    assert {probe["httpGet"]["path"] for probe in probes} == {"/healthz"}
+    ready = container("imaging-api")["readinessProbe"]["httpGet"]
+    assert ready["path"] == "/readyz"
+    for path in ("/healthz", "/readyz"):
+        assert service.client.get(path).status_code == 200
+    ports = {port["name"]: port["containerPort"] for port in container("imaging-api")["ports"]}
+    args = container("imaging-api")["args"]
+    assert str(ports[ready["port"]]) == args[args.index("--port") + 1]
+
+
+def test_workers_are_scaled_by_what_waits(service: Running) -> None:
     [scaled] = [d for d in documents() if d["kind"] == "ScaledObject"]
     assert scaled["spec"]["scaleTargetRef"]["name"] == "imaging-worker"
     workers = next(d for d in documents() if d["metadata"]["name"] == "imaging-worker")
     assert "replicas" not in workers["spec"], "an apply would undo what was scaled"
     [trigger] = scaled["spec"]["triggers"]
-    [service] = [d for d in documents() if d["kind"] == "Service"]
-    assert trigger["metadata"]["url"] == f"http://{service['metadata']['name']}/metrics"
+    [address] = [d["metadata"]["name"] for d in documents() if d["kind"] == "Service"]
+    assert trigger["metadata"]["url"] == f"http://{address}/metrics"
+    # The number is there before the first job, too, or nothing would be scaled down.
+    number = trigger["metadata"]["valueLocation"]
+    lines = service.client.get("/metrics").text.splitlines()
+    assert [line for line in lines if line.startswith(f"{number} ")]

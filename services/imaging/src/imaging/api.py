@@ -2,8 +2,10 @@
 
 from fastapi import APIRouter
 
+from imaging.errors import problems
 from imaging.routes import batch, changing, files, gallery, sending, service, session, status
 
 router = APIRouter()
 for _part in (sending, status, changing, batch, gallery, files, session, service):
-    router.include_router(_part.router, tags=["imaging"])
+    # Else FastAPI describes a body of its own for what does not fit.
+    router.include_router(_part.router, tags=["imaging"], responses=problems("invalid_request"))

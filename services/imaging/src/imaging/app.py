@@ -40,7 +40,8 @@ app.add_middleware(Requests)
 app.include_router(api.router)
 if not settings().keys:
     # It shows every job to whoever knows its id, so not where owners are kept apart.
-    app.include_router(QueueRouter(queue), prefix="/tasks")
+    responses = errors.problems("invalid_request")
+    app.include_router(QueueRouter(queue), prefix="/tasks", responses=responses)
 app.mount("/static", StaticFiles(directory=_STATIC), name="static")
 
 

@@ -66,11 +66,9 @@ async def process_image(sha256: str, stem: str, owner: str | None = None) -> Man
     job sees what it was for; no path is made of it.  Of one ``owner`` not all that wait may
     run at once.
     """
-    found = await _known(sha256)
-    if found is None:
-        # Several uploads of one photograph may arrive at once: one of them works.
-        async with queue.alock(f"image:{sha256}"):
-            found = await _known(sha256) or await _made(sha256)
+    # Several uploads of one photograph may arrive at once: one of them works.
+    async with queue.alock(f"image:{sha256}"):
+        found = await _known(sha256) or await _made(sha256)
     if found.lacks(settings().presets):
         # Returns the job that there is, if another upload has asked for it.
         await encode_avif.aapply_async((sha256,), unique_key=f"avif:{sha256}", tags=["avif"])
@@ -124,10 +122,7 @@ async def _made(sha256: str) -> Manifest:
     quick = [preset for preset in presets if not preset.is_slow]
     rendered = await _rendered(sha256, quick)
     current_job.log("decoded", outputs=[preset.name for preset in quick])
-    stat = await asyncio.to_thread(storage().stat, original_key(sha256))
-    new = manifests.described(
-        manifest_key(sha256, presets), sha256, stat.size if stat else 0, rendered
-    )
+    new = manifests.described(manifest_key(sha256, presets), sha256, rendered)
     return await _noted(new.with_variants(manifests.variants_of(sha256, quick, rendered.outputs)))
 
 
@@ -182,8 +177,12 @@ async def _orders(presets: Sequence[Preset]) -> AsyncIterator[list[Order]]:
         )
         yield orders
     finally:
-        for order in orders:
-            await asyncio.to_thread(order.target.unlink, missing_ok=True)
+        await asyncio.to_thread(_discard, orders)
+
+
+def _discard(orders: Sequence[Order]) -> None:
+    for order in orders:
+        order.target.unlink(missing_ok=True)
 
 
 def _store(sha256: str, orders: Sequence[Order]) -> None:
