@@ -21,7 +21,10 @@ async function begin() {
   if (!await signedIn().catch(() => true)) return;
   $("work").hidden = false;
   gallery.onRetry(retryItem);
-  await Promise.all([accepted().catch(() => {}), resumeAll().catch(() => {}), gallery.load()]);
+  accepted().catch(() => {});
+  // In this order nothing is missed that ends meanwhile; the gallery takes it once.
+  await resumeAll().catch(() => {});
+  await gallery.load();
 }
 
 begin();

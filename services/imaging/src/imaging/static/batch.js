@@ -6,12 +6,9 @@ import { counted } from "/static/format.js";
 let rows = [];
 
 export function join(row) {
-  const isFirst = rows.every((one) => one.over);
-  if (isFirst) rows = [];
+  if (rows.every((one) => one.over)) rows = [];
   rows.push(row);
   changed();
-  // On a phone it would begin below the fold.
-  if (isFirst) $("activity").scrollIntoView({ block: "nearest" });
 }
 
 export function changed() {

@@ -6,7 +6,10 @@ import { send } from "/static/send.js";
 const closed = () => $("work").hidden || document.querySelector("dialog[open]");
 
 function add(files) {
-  if (!closed()) [...files].forEach(send);
+  if (closed() || !files.length) return;
+  [...files].forEach(send);
+  // On a phone it is below the fold.
+  $("activity").scrollIntoView({ block: "nearest" });
 }
 
 for (const [button, input] of [["choose", "files"], ["photograph", "camera"]]) {

@@ -128,9 +128,12 @@ export async function retryItem(item) {
   resume({ id, filename: item.filename });
 }
 
+// Those that wait are asked for first: one that begins meanwhile is then seen twice, not never.
 export async function resumeAll() {
-  for (const status of ["PROGRESS", "PENDING"]) {
-    const { uploads: items } = await ask(`/uploads?limit=100&status=${status}`);
-    items.reverse().forEach(resume);
+  const known = new Map();
+  for (const status of ["PENDING", "PROGRESS"]) {
+    const page = await ask(`/uploads?limit=100&status=${status}`);
+    page.uploads.forEach((item) => known.set(item.id, item));
   }
+  [...known.values()].reverse().forEach(resume);
 }
