@@ -22,7 +22,7 @@ PUBLIC = {
         JobResponse JobResultResponse LocalScheduleResponse QueueRouter RequestTask RequestTasks
         RetryPolicy RetryResponse StatsResponse Task TaskDetailResponse TaskErrorHandler
         TaskLimitReached TaskManager TaskRefused TaskResponse TaskStatsResponse Tasks TasksClosed
-        TasksRouter add_tasks get_tasks job_events lifespan
+        TasksRouter add_tasks event_stream get_tasks job_events lifespan
     """,
     "offload.testing": """
         Harness ManualClock
@@ -32,14 +32,15 @@ PUBLIC = {
 METHODS = {
     "Queue": """
         aadd_periodic acancel_job acancel_running_job aclose add_periodic adead_letters
-        adelete_periodic aedit_periodic aenqueue aenqueue_many aget_job ajob_errors ajob_logs
-        ajob_metrics ajob_parts alist_jobs alist_periodic alist_workers alock ametrics aopen
-        apause apause_periodic apaused_queues apurge apurge_completed apurge_dead aqueues
-        areplay areplay_history aresume aresume_periodic aretry_all_dead aretry_dead
-        aretry_dead_many arun_worker astats atrigger_periodic awatch cancel_job
-        cancel_running_job close dead_letters delete_periodic edit_periodic enqueue enqueue_many
-        get_job job_errors job_logs job_metrics job_parts list_jobs list_periodic list_workers
-        lock metrics middleware on_cancel on_failure on_retry on_start on_success outbox pause
+        adelete_periodic aedit_periodic aenqueue aenqueue_many aget_job aget_jobs
+        ajob_errors ajob_logs ajob_metrics ajob_parts alist_jobs alist_periodic
+        alist_workers alock ametrics aopen apause apause_periodic apaused_queues apurge
+        apurge_completed apurge_dead aqueues areplay areplay_history aresume
+        aresume_periodic aretry_all_dead aretry_dead aretry_dead_many arun_worker astats
+        atrigger_periodic awatch cancel_job cancel_running_job close dead_letters
+        delete_periodic edit_periodic enqueue enqueue_many get_job get_jobs job_errors
+        job_logs job_metrics job_parts list_jobs list_periodic list_workers lock metrics
+        middleware on_cancel on_failure on_retry on_start on_success outbox pause
         pause_periodic paused_queues periodic purge purge_completed purge_dead queues replay
         replay_history resume resume_periodic retry_all_dead retry_dead retry_dead_many
         run_worker stats task trigger_periodic

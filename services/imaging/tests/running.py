@@ -105,10 +105,14 @@ class Running:
                 stdout=log,
                 stderr=log,
                 cwd=ROOT,
-                env={**os.environ, "IMAGING_DATA_DIR": str(self.folder), **environment},
+                env={**os.environ, **self._environment(), **environment},
             )
         self._processes.append(process)
         return process
+
+    def _environment(self) -> dict[str, str]:
+        # No sweep in the middle of a test that counts jobs.
+        return {"IMAGING_DATA_DIR": str(self.folder), "IMAGING_SWEEP_SECONDS": "10000000"}
 
     # ------------------------------------------------------------------- what clients do
 

@@ -31,13 +31,13 @@ def test_one_file_goes_the_whole_way(service: Running, photograph: bytes) -> Non
     }
     folder = f"/files/processed/{upload_id}"
     result = service.get(body["result_url"])
-    assert result == {
-        "status": "SUCCESS",
-        "result": {
-            "resized_compressed": f"{folder}/sample_resized_compressed.jpeg",
-            "thumbnail": f"{folder}/sample_thumbnail.jpeg",
-        },
+    assert result.keys() == {"status", "result", "variants", "manifest"}
+    assert result["status"] == "SUCCESS"
+    assert result["result"] == {
+        "resized_compressed": f"{folder}/sample_resized_compressed.jpeg",
+        "thumbnail": f"{folder}/sample_thumbnail.jpeg",
     }
+    assert result["variants"]["thumbnail"]["url"] == result["result"]["thumbnail"]
     thumbnail = service.client.get(result["result"]["thumbnail"])
     image = pictures.load(thumbnail.content)
     assert thumbnail.headers["content-type"] == "image/jpeg"
@@ -178,4 +178,4 @@ def test_errors_of_unknown_routes_have_the_same_shape(service: Running) -> None:
     response = service.client.get("/nowhere/" + base64.b32encode(b"x").decode())
     assert response.status_code == 404
     assert set(response.json()) == {"detail", "code"}
-    assert service.client.put("/upload").json()["code"] == "method_not_allowed"
+    assert service.client.patch("/upload").json()["code"] == "method_not_allowed"

@@ -18,26 +18,29 @@ import pytest
 
 from imaging import settings
 from imaging.showcase import sample_photographs
+from imaging.storage.s3 import S3Storage
 from services.imaging.tests import pictures
-from services.imaging.tests.running import below
+from services.imaging.tests.buckets import described, in_environment
+from services.imaging.tests.running import Running, below
+from tests.servers.seaweed import S3
 
 pytestmark = pytest.mark.timeout(120)
 IMAGING = str(Path(sys.executable).with_name("imaging"))
 
 
-def environment(folder: Path) -> dict[str, str]:
+def environment(folder: Path, **more: str) -> dict[str, str]:
     # No colours and a plain width: the output is read by this test.
     own = {"IMAGING_DATA_DIR": str(folder), "COLUMNS": "80", "NO_COLOR": "1"}
-    return {**os.environ, **own, "PYTHONUNBUFFERED": "1"}
+    return {**os.environ, **own, "PYTHONUNBUFFERED": "1", **more}
 
 
 class Started:
     """A running `imaging run` whose lines arrive in a queue."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **more: str) -> None:
         self.process = subprocess.Popen(
             [IMAGING, "run", "--port", str(free_port())],
-            env=environment(folder),
+            env=environment(folder, **more),
             cwd=folder.parent,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -102,7 +105,8 @@ def folder(tmp_path: Path) -> Iterator[Path]:
 def test_demo_shows_a_table_and_ends_with_0(folder: Path, tmp_path: Path) -> None:
     done = subprocess.run(
         [IMAGING, "demo"],
-        env=environment(folder),
+        # What is shared with others is none of its business, whether it works or not.
+        env=environment(folder, IMAGING_QUEUE_URL="redis://nowhere.invalid", IMAGING_S3_BUCKET="x"),
         cwd=tmp_path,
         capture_output=True,
         text=True,
@@ -136,6 +140,31 @@ def test_run_serves_and_ctrl_c_ends_all_of_it_with_a_page_open(folder: Path) -> 
     assert below(folder) == []
 
 
+@pytest.mark.parametrize("queue", ["redis_url", "postgres_url"])
+def test_run_works_on_servers_and_leaves_nothing_here(
+    folder: Path, s3_server: S3, request: pytest.FixtureRequest, queue: str
+) -> None:
+    shared = {
+        "IMAGING_QUEUE_URL": request.getfixturevalue(queue),
+        "IMAGING_API_KEYS": "ann:hush",
+        **in_environment(s3_server),
+    }
+    # The server makes a bucket for whoever first writes to it.
+    made = described(s3_server, name=shared["IMAGING_S3_BUCKET"])
+    S3Storage(made, temporary=folder).put("first", b"")
+    with Started(folder, **shared) as started, httpx.Client(base_url=started.address()) as client:
+        uploads = client.get("/uploads", headers={"X-API-Key": "hush"}).json()["uploads"]
+        assert {one["status"] for one in uploads} == {"SUCCESS"}
+        for one in uploads:
+            found = client.get(one["result"]["thumbnail"], follow_redirects=True)
+            assert found.headers["server"].startswith("SeaweedFS")
+            assert found.headers["content-type"] == "image/jpeg"
+        started.process.send_signal(signal.SIGTERM)
+        started.process.wait(20)
+        assert "Traceback" not in started.rest()
+    assert [path for path in folder.rglob("*") if path.is_file()] == []
+
+
 def test_a_second_start_does_not_fill_the_gallery_again(folder: Path) -> None:
     counts = []
     for _ in range(2):
@@ -145,6 +174,15 @@ def test_a_second_start_does_not_fill_the_gallery_again(folder: Path) -> None:
             started.process.wait(10)
     photographs = len(sample_photographs())
     assert counts == [photographs, photographs + 1]
+
+
+def test_a_worker_beside_the_service_does_its_work(own_service: Running) -> None:
+    own_service.start(IMAGING_WORKER="false")
+    upload_id = own_service.accepted("x.jpg", pictures.photograph())
+    worker = own_service.spawn([IMAGING, "worker", "--grace", "5"])
+    assert own_service.finished(upload_id)["status"] == "SUCCESS"
+    worker.send_signal(signal.SIGTERM)
+    assert worker.wait(20) == 0
 
 
 def test_a_taken_port_is_one_line(folder: Path) -> None:
@@ -207,6 +245,8 @@ def test_a_wrong_setting_is_one_line(folder: Path, setting: str, value: str, rea
 def test_the_readme_lists_every_setting() -> None:
     readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
     for name, field in settings.Settings.model_fields.items():
-        line = next(one for one in readme.splitlines() if f"`IMAGING_{name.upper()}`" in one)
+        line = next(
+            one for one in readme.splitlines() if one.startswith(f"| `IMAGING_{name.upper()}`")
+        )
         # The presets have a section of their own.
         assert ("#presets" if name == "presets" else f"`{field.default}`") in line

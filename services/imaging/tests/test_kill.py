@@ -2,10 +2,7 @@
 
 import hashlib
 import json
-import os
 import subprocess
-import time
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -107,29 +104,3 @@ def test_a_separate_worker_killed_in_the_middle_of_an_image(own_service: Running
 
     own_service.start_worker(IMAGING_PRESETS=DECLARED)
     assert_done_once(own_service, upload_id, data, attempts=1)
-
-
-def test_what_a_killed_upload_left_is_swept_once_it_is_old(own_service: Running) -> None:
-    first = own_service.start(IMAGING_PRESETS=DECLARED)
-    data = pictures.photograph()
-    own_service.finished(own_service.accepted("x.jpg", data))
-    first.kill()
-    first.wait()
-    # As if that had been long ago; and what requests leave that die before they enqueue.
-    files = own_service.folder / "files"
-    hours_ago = time.time() - 2 * 3600
-    old, new = (original_key(letter * 64) for letter in "ab")
-    os.utime(own_service.folder / original(data), (hours_ago, hours_ago))
-    _plant(files / old, hours_ago)
-    _plant(files / new, time.time())
-    _plant(files / "tmp" / "stray", hours_ago)
-
-    own_service.start(IMAGING_PRESETS=DECLARED)
-    own_service.get("/healthz")
-    assert own_service.files() == sorted([f"files/{new}", *complete(data)])
-
-
-def _plant(path: Path, modified: float) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(b"x")
-    os.utime(path, (modified, modified))

@@ -13,7 +13,7 @@ from offload.fastapi.schemas import (
     RetryResponse,
     StatsResponse,
 )
-from offload.fastapi.sse import job_events
+from offload.fastapi.sse import event_stream, job_events
 from offload.fastapi.task_schemas import (
     LocalScheduleResponse,
     TaskDetailResponse,
@@ -53,6 +53,7 @@ __all__ = [
     "TasksClosed",
     "TasksRouter",
     "add_tasks",
+    "event_stream",
     "get_tasks",
     "job_events",
     "lifespan",

@@ -11,7 +11,7 @@ import contextlib
 import functools
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 from fastapi import HTTPException, Request, Response
 from fastapi.responses import StreamingResponse
@@ -22,11 +22,15 @@ from offload.fastapi.finding import AnyHandle
 from offload.fastapi.stopping import STOPPING
 from offload.queue import Queue
 
+T = TypeVar("T")
+
 _Newest: TypeAlias = "asyncio.Queue[AnyHandle | None]"
 """The state that the client has not been sent yet, if there is one, and None at the end."""
 
 KEEP_ALIVE = 15.0
 """Seconds of silence after which a comment shows every proxy that the stream lives."""
+
+KEEP_ALIVE_EVENT = ": keep-alive\n\n"
 
 _logger = logging.getLogger("offload.fastapi")
 
@@ -74,6 +78,39 @@ async def job_events(
     return EventStream(_events(watch, first, telling))
 
 
+def event_stream(events: AsyncGenerator[str]) -> Response:
+    """Return a stream of events of your own, each as it is to be sent: `data: …` and a blank line.
+
+    Comments keep a silent one alive. It ends with `events`, or when the server is asked to stop
+    or the client goes; `events` is closed however it ends. A client that reads slowly is
+    waited for: what has become old meanwhile is left out by not making it an event.
+    """
+    return EventStream(_kept_alive(events))
+
+
+async def _kept_alive(events: AsyncGenerator[str]) -> AsyncGenerator[str]:
+    ready: asyncio.Queue[str | None] = asyncio.Queue(1)
+    # A task of its own for the reason that `_follow` has.
+    pumping = asyncio.create_task(_pump(events, ready))
+    try:
+        with STOPPING.watched():
+            async with contextlib.aclosing(_paced(ready)) as news:
+                async for event in news:
+                    yield KEEP_ALIVE_EVENT if event is None else event
+    finally:
+        pumping.cancel()
+
+
+async def _pump(events: AsyncGenerator[str], ready: "asyncio.Queue[str | None]") -> None:
+    try:
+        async with contextlib.aclosing(events):
+            async for event in events:
+                await ready.put(event)
+    except Exception:
+        _logger.exception("a stream of events broke off")
+    await ready.put(None)
+
+
 async def _events(
     watch: AsyncIterator[AnyHandle], first: AnyHandle, telling: States
 ) -> AsyncGenerator[str]:
@@ -83,7 +120,7 @@ async def _events(
     following.add_done_callback(functools.partial(_note_end, newest))
     try:
         with STOPPING.watched():
-            async with contextlib.aclosing(_paced(first, newest)) as news:
+            async with contextlib.aclosing(_paced(newest, first)) as news:
                 async for handle in news:
                     async with contextlib.aclosing(_told(telling, handle)) as told:
                         async for event in told:
@@ -112,17 +149,18 @@ def _note_end(newest: _Newest, following: "asyncio.Task[None]") -> None:
 
 async def _told(telling: States, handle: AnyHandle | None) -> AsyncGenerator[str]:
     if handle is None:
-        yield ": keep-alive\n\n"
+        yield KEEP_ALIVE_EVENT
         return
     async with contextlib.aclosing(telling.events(handle)) as events:
         async for event in events:
             yield event
 
 
-async def _paced(first: AnyHandle, newest: _Newest) -> AsyncGenerator[AnyHandle | None]:
-    """Yield each newest state, None for a long silence; end with the job or when asked to."""
-    yield first
-    coming = asyncio.create_task(newest.get())
+async def _paced(news: "asyncio.Queue[T | None]", *first: T) -> AsyncGenerator[T | None]:
+    """Yield what comes, None for a long silence; end with a None that comes, or when asked to."""
+    for told in first:
+        yield told
+    coming = asyncio.create_task(news.get())
     try:
         while True:
             await STOPPING.wait(coming, KEEP_ALIVE)
@@ -130,10 +168,10 @@ async def _paced(first: AnyHandle, newest: _Newest) -> AsyncGenerator[AnyHandle 
                 if STOPPING.asked:
                     return
                 yield None
-            elif (handle := coming.result()) is None:
+            elif (new := coming.result()) is None:
                 return
             else:
-                yield handle
-                coming = asyncio.create_task(newest.get())
+                yield new
+                coming = asyncio.create_task(news.get())
     finally:
         coming.cancel()

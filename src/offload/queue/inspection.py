@@ -29,10 +29,16 @@ class Inspection(Base):
 
     async def aget_job(self, job_id: str) -> JobHandle[Any] | None:
         """Return the job, None if it is unknown or was purged."""
-        [job] = await self._client.call(lambda store: store.get([job_id]))
-        return None if job is None else JobHandle(job, self._client)
+        return (await self.aget_jobs([job_id]))[0]
 
     get_job = blocking(aget_job)
+
+    async def aget_jobs(self, job_ids: Sequence[str]) -> list[JobHandle[Any] | None]:
+        """Return the jobs in the order asked for, None for each that is unknown or was purged."""
+        jobs = await self._client.call(lambda store: store.get(job_ids))
+        return [None if job is None else JobHandle(job, self._client) for job in jobs]
+
+    get_jobs = blocking(aget_jobs)
 
     async def alist_jobs(
         self,

@@ -18,7 +18,6 @@ from contextvars import Context
 from types import FrameType
 from typing import Any, TextIO
 
-from offload.codec import Signature
 from offload.core.decide import Outcome, Raised, Returned
 from offload.core.errors import JobTimeout, LimitExceeded, TaskDefinitionError
 from offload.core.job import Job
@@ -28,7 +27,7 @@ from offload.tasks.limits import Limits
 from offload.tasks.registry import AnyTask
 from offload.tasks.task import Task
 from offload.worker.confine import forget_peak, leave_network, limited, peak
-from offload.worker.processes import SOFT_TIMEOUT
+from offload.worker.processes import SOFT_TIMEOUT, signature_of
 from offload.worker.report import to_wire
 from offload.worker.run import Run, failure_of
 from offload.worker.wire import job_of, told
@@ -141,7 +140,7 @@ def _execute(run: Run) -> Outcome:
 def _call(found: Any, order: dict[str, Any], job: Job | None, pipe: Pipe) -> Outcome:
     """Call an isolated function, for a job or for none."""
     function = found.function if isinstance(found, Task) else found
-    signature = Signature(function, order["qualname"])
+    signature = signature_of(function)
     if job is not None:
         enter(JobContext(job, pipe, signature))
     args, kwargs = signature.decode_arguments(order["payload"].encode())

@@ -9,7 +9,6 @@ from dataclasses import asdict
 from functools import partial
 from typing import Any, TypeVar, TypeVarTuple, cast
 
-from offload.codec import Signature
 from offload.core.decide import Outcome, Raised, Returned
 from offload.core.errors import ConfigurationError, IsolatedError, LimitExceeded, ProcessDied
 from offload.core.records import Report
@@ -17,7 +16,7 @@ from offload.tasks.context import Reporter, running
 from offload.tasks.definition import executor_of
 from offload.tasks.limits import Limits
 from offload.worker.confine import why_killed
-from offload.worker.processes import Child, ChildDied, Relay, Warm, order_of
+from offload.worker.processes import Child, ChildDied, Relay, Warm, order_of, signature_of
 from offload.worker.wire import row_of
 
 Ts = TypeVarTuple("Ts")
@@ -54,7 +53,7 @@ async def isolated(
         raise ConfigurationError(f"timeout={timeout!r}: must be a number of seconds above 0")
     executor_of(function, {"executor": "process"})
     limits = limits or Limits()
-    signature = Signature(function, function.__qualname__)
+    signature = signature_of(function)
     job, relay = _surroundings()
     order = order_of(function, signature.encode_arguments(args, {}))
     order |= {"job": job, "limits": asdict(limits)}

@@ -8,8 +8,10 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
+from offload.codec import Signature
 from offload.core.decide import Lapsed, Outcome, Raised, Returned
 from offload.core.records import Report
 from offload.tasks.limits import Limits
@@ -261,6 +263,12 @@ class ProcessExecutor:
             del self._children[run]
         self._warm.keep(child)
         return outcome
+
+
+@lru_cache
+def signature_of(function: Callable[..., object]) -> Signature:
+    """Return how the values of an isolated function travel; reading its annotations takes long."""
+    return Signature(function, function.__qualname__)
 
 
 def order_of(function: Callable[..., object], payload: bytes) -> dict[str, Any]:

@@ -8,13 +8,15 @@ from fastapi import FastAPI
 from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
 
-from imaging import api, errors, uploads
+from imaging import api, errors, janitor
 from imaging.guard import Guard
 from imaging.jobs import queue
+from imaging.metrics import Requests
 from imaging.settings import settings
 from offload.fastapi import QueueRouter, lifespan
 
-__all__ = ["app", "queue"]
+# janitor: it is periodic, and a worker runs the schedules that it has imported.
+__all__ = ["app", "janitor", "queue"]
 
 # Ctrl-C ends within seconds: a picture that takes longer is given back and done later.
 _GRACE_SECONDS = 2.0
@@ -24,7 +26,6 @@ _STATIC = Path(__file__).parent / "static"
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     async with lifespan(queue, worker=settings().worker, grace=_GRACE_SECONDS)(app):
-        await uploads.sweep()
         yield
 
 
@@ -35,8 +36,11 @@ app = FastAPI(
 )
 errors.install(app)
 app.add_middleware(Guard)
+app.add_middleware(Requests)
 app.include_router(api.router)
-app.include_router(QueueRouter(queue), prefix="/tasks")
+if not settings().keys:
+    # It shows every job to whoever knows its id, so not where owners are kept apart.
+    app.include_router(QueueRouter(queue), prefix="/tasks")
 app.mount("/static", StaticFiles(directory=_STATIC), name="static")
 
 

@@ -4,16 +4,21 @@ The functions that run there stand here, and import nothing that reads settings,
 storage or speaks HTTP.
 """
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 
 import offload
-from imaging.pipeline import BadImage, Limits, Order, Probe, Rendered, probe, render
+from imaging.pipeline import BadImage, Limits, Order, Probe, Rendered, Report, probe, render
 from offload import Abort, LimitExceeded, ProcessDied, current_job, isolated
 
 # How much malloc keeps for itself is said in the environment, before Python starts.
 ENVIRONMENT = ("MALLOC_ARENA_MAX",)
+
+# Seconds between two reports of progress.
+_PAUSE = 0.02
 
 _TOO_COMPLEX = (
     "too_complex",
@@ -49,9 +54,23 @@ class Fault:
 def rendered(path: Path, limits: Limits, orders: list[Order]) -> Rendered | Fault:
     """Run :func:`render` for a job."""
     try:
-        return render(path, limits, orders, current_job.update_progress)
+        return render(path, limits, orders, _seldom(current_job.update_progress))
     except BadImage as error:
         return Fault(error.code, error.detail)
+
+
+def _seldom(report: Report) -> Report:
+    """Leave out what nobody could see: each report costs both processes a little."""
+    last = -inf
+
+    def told(percent: int) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last >= _PAUSE:
+            last = now
+            report(percent)
+
+    return told
 
 
 def probed(path: Path, limits: Limits) -> Probe | Fault:

@@ -8,14 +8,20 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from imaging.settings import settings
+from imaging.storage import picture_origin
+
 _PAGE = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: {origin}; "
     "connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
 # A picture opened by itself runs nothing, whatever it turns out to contain.
 _FILE = "default-src 'none'; sandbox"
 # FastAPI's own documentation page loads its script from elsewhere; it is for developers.
 _UNGUARDED = ("/docs", "/redoc")
+
+# Where a bucket serves its pictures, the page may show them.
+_POLICY = _PAGE.format(origin=picture_origin(settings()) or "").replace(" ;", ";")
 
 _SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 
@@ -53,4 +59,4 @@ def _harden(headers: MutableHeaders, path: str) -> None:
     headers["X-Content-Type-Options"] = "nosniff"
     headers["Referrer-Policy"] = "no-referrer"
     if not path.startswith(_UNGUARDED):
-        headers["Content-Security-Policy"] = _FILE if path.startswith("/files/") else _PAGE
+        headers["Content-Security-Policy"] = _FILE if path.startswith("/files/") else _POLICY

@@ -1,6 +1,8 @@
 """The queue and its tasks on pictures.  They fetch and store; decoding is for `cell`."""
 
 import asyncio
+import errno
+import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import lru_cache
@@ -13,22 +15,23 @@ from imaging.manifest import Manifest, manifest_key, original_key, output_key
 from imaging.pipeline import Limits, Order, Rendered
 from imaging.presets import Preset
 from imaging.settings import settings
-from imaging.storage import LocalStorage, NotStored, Storage
-from offload import Abort, JobHandle, Queue, current_job
+from imaging.storage import NotStored, Storage, StorageFull, open_storage
+from offload import Abort, IsolatedError, JobHandle, Queue, Snooze, current_job
 
-queue = Queue(db_path=str(settings().database), workers=settings().workers)
+queue = Queue(settings().queue, workers=settings().workers)
 
 # Waiting for another run of the same picture counts, too; decoding has its own limit.
 _PATIENCE = 300
 # A finished job's result is read from the store, so this is a bound and not a wait.
 _READ_SECONDS = 5.0
+_FULL_SECONDS = 5
 _LATER = -10
 
 
 @lru_cache
 def storage() -> Storage:
     """Open the storage at first use, so that importing this module makes no folder."""
-    return LocalStorage(settings().storage_root)
+    return open_storage(settings())
 
 
 def limits() -> Limits:
@@ -48,18 +51,24 @@ def cell() -> Cell:
     )
 
 
-@queue.task(queue="images", timeout=_PATIENCE, max_retries=3, retry_backoff=2.0)
-async def process_image(sha256: str, stem: str) -> Manifest:  # noqa: ARG001
+@queue.task(
+    queue="images",
+    timeout=_PATIENCE,
+    max_retries=3,
+    retry_backoff=2.0,
+    max_concurrency=settings().owner_concurrency,
+    limit_key="owner" if settings().owner_concurrency else None,
+)
+async def process_image(sha256: str, stem: str, owner: str | None = None) -> Manifest:  # noqa: ARG001
     """Make the outputs of one stored original, unless that was done for an earlier upload.
 
     ``stem`` names the outputs to clients.  It is an argument so that whoever looks at the
-    job sees what it was for; no path is made of it.
+    job sees what it was for; no path is made of it.  Of one ``owner`` not all that wait may
+    run at once.
     """
-    found = await _known(sha256)
-    if found is None:
-        # Several uploads of one photograph may arrive at once: one of them works.
-        async with queue.alock(f"image:{sha256}"):
-            found = await _known(sha256) or await _made(sha256)
+    # Several uploads of one photograph may arrive at once: one of them works.
+    async with queue.alock(f"image:{sha256}"):
+        found = await _known(sha256) or await _made(sha256)
     if found.lacks(settings().presets):
         # Returns the job that there is, if another upload has asked for it.
         await encode_avif.aapply_async((sha256,), unique_key=f"avif:{sha256}", tags=["avif"])
@@ -113,24 +122,36 @@ async def _made(sha256: str) -> Manifest:
     quick = [preset for preset in presets if not preset.is_slow]
     rendered = await _rendered(sha256, quick)
     current_job.log("decoded", outputs=[preset.name for preset in quick])
-    stat = await asyncio.to_thread(storage().stat, original_key(sha256))
-    new = manifests.described(
-        manifest_key(sha256, presets), sha256, stat.size if stat else 0, rendered
-    )
+    new = manifests.described(manifest_key(sha256, presets), sha256, rendered)
     return await _noted(new.with_variants(manifests.variants_of(sha256, quick, rendered.outputs)))
 
 
 async def _noted(found: Manifest) -> Manifest:
-    await asyncio.to_thread(storage().put, found.key, found.model_dump_json().encode())
+    async with _room():
+        await asyncio.to_thread(storage().put, found.key, found.model_dump_json().encode())
     return found
 
 
 async def _rendered(sha256: str, presets: Sequence[Preset]) -> Rendered:
     """Render these presets of a stored original, and store what comes out."""
-    async with _original(sha256) as path, _orders(presets) as orders:
+    async with _room(), _original(sha256) as path, _orders(presets) as orders:
         rendered = await render_in(cell(), path, limits(), orders)
         await asyncio.to_thread(_store, sha256, orders)
     return rendered
+
+
+@asynccontextmanager
+async def _room() -> AsyncIterator[None]:
+    """Try again later where there is no room: somebody will make some, and no attempt is used."""
+    try:
+        yield
+    except StorageFull as error:
+        raise Snooze(_FULL_SECONDS) from error
+    except IsolatedError as error:
+        # The engine writes its files itself, and has only words for it.
+        if os.strerror(errno.ENOSPC) in str(error):
+            raise Snooze(_FULL_SECONDS) from error
+        raise
 
 
 @asynccontextmanager
@@ -156,8 +177,12 @@ async def _orders(presets: Sequence[Preset]) -> AsyncIterator[list[Order]]:
         )
         yield orders
     finally:
-        for order in orders:
-            await asyncio.to_thread(order.target.unlink, missing_ok=True)
+        await asyncio.to_thread(_discard, orders)
+
+
+def _discard(orders: Sequence[Order]) -> None:
+    for order in orders:
+        order.target.unlink(missing_ok=True)
 
 
 def _store(sha256: str, orders: Sequence[Order]) -> None:

@@ -1,4 +1,7 @@
-"""The ``imaging`` command: ``run`` serves until Ctrl-C, ``demo`` shows the same and ends."""
+"""The ``imaging`` command: ``run`` serves until Ctrl-C, ``demo`` shows the same and ends.
+
+``worker`` processes pictures beside services that only answer.
+"""
 
 import argparse
 import asyncio
@@ -17,7 +20,8 @@ from rich.console import Console
 from imaging.client import Client
 from imaging.settings import Settings
 from imaging.showcase import show
-from imaging.storage import LocalStorage
+from imaging.storage import open_storage
+from offload import OffloadError, Queue
 
 # A page that is open holds its streams for ever; ending must not wait for it.
 _GRACE_SECONDS = 2
@@ -30,33 +34,60 @@ def main(argv: Sequence[str] | None = None) -> int:
     run = commands.add_parser("run", help="start the service and serve until Ctrl-C")
     run.add_argument("--port", type=int, help="default: IMAGING_PORT, or 8000")
     commands.add_parser("demo", help="put photographs through a service of its own, then end")
-    arguments = parser.parse_args(argv)
+    commands.add_parser(
+        "worker", help="process pictures until Ctrl-C; takes the options of `offload worker`"
+    )
+    arguments, rest = parser.parse_known_args(argv)
+    if rest and arguments.command != "worker":
+        parser.error(f"unknown: {' '.join(rest)}")
     # Each worker's memory stays low this way, and children read it before Python starts.
     os.environ.setdefault("MALLOC_ARENA_MAX", "1")
     try:
-        return _demo() if arguments.command == "demo" else _run(arguments.port)
+        if arguments.command == "demo":
+            return _demo()
+        settings = Settings()
+        _check(settings)
+        return _work(rest) if arguments.command == "worker" else _run(settings, arguments.port)
     except ValidationError as error:
         return _fail(_explained(error))
-    except OSError as error:
+    except (OSError, ModuleNotFoundError, OffloadError) as error:
         return _fail(str(error))
 
 
-def _run(port: int | None) -> int:
-    settings = Settings()
-    # Found out now, a folder that cannot be written is one line and not a traceback.
-    LocalStorage(settings.storage_root)
-    return _serve(settings.host, settings.port if port is None else port, stay=True)
+def _check(settings: Settings) -> None:
+    """Find out now what would be a traceback later: no such folder, bucket or server."""
+    open_storage(settings).check()
+    queue = Queue(settings.queue)
+    asyncio.run(queue.aopen())
+    queue.close()
+
+
+def _run(settings: Settings, port: int | None) -> int:
+    return _serve(settings.host, settings.port if port is None else port, _key(settings), stay=True)
+
+
+def _work(options: Sequence[str]) -> int:
+    # In this process's place, so that signals reach the worker itself.
+    command = [sys.executable, "-m", "offload", "worker", "--app", "imaging.app:queue", *options]
+    os.execv(sys.executable, command)  # noqa: S606 -- our own interpreter, and no shell
 
 
 def _demo() -> int:
     with tempfile.TemporaryDirectory(prefix="imaging-demo-") as folder:
-        # The environment, because that is what the workers' children read as well.
+        # The environment, because that is what the workers' children read as well.  What is
+        # shared with others is none of a demonstration's business.
+        for name in [n for n in os.environ if n.startswith(("IMAGING_QUEUE_", "IMAGING_S3_"))]:
+            del os.environ[name]
         os.environ["IMAGING_DATA_DIR"] = folder
-        Settings()
-        return _serve("127.0.0.1", 0, stay=False)
+        return _serve("127.0.0.1", 0, _key(Settings()), stay=False)
 
 
-def _serve(host: str, port: int, *, stay: bool) -> int:
+def _key(settings: Settings) -> str | None:
+    """Give the key with which we are our own client, if one is asked for."""
+    return next(iter(settings.keys.values()), None)
+
+
+def _serve(host: str, port: int, key: str | None, *, stay: bool) -> int:
     try:
         listener = _listen(host, port)
     except OSError as error:
@@ -70,7 +101,8 @@ def _serve(host: str, port: int, *, stay: bool) -> int:
     )
     logging.getLogger("uvicorn.error").addFilter(_worth_telling)
     server = uvicorn.Server(config)
-    showing = Showing(server, listener, stay=stay)
+    _, bound = listener.getsockname()[:2]
+    showing = Showing(server, Client(host, bound, key), stay=stay)
     showing.start()
     try:
         server.run(sockets=[listener])
@@ -85,20 +117,20 @@ def _serve(host: str, port: int, *, stay: bool) -> int:
 class Showing(threading.Thread):
     """Tries the service out from beside it, and tells the user where it is."""
 
-    def __init__(self, server: uvicorn.Server, listener: socket.socket, *, stay: bool) -> None:
+    def __init__(self, server: uvicorn.Server, client: Client, *, stay: bool) -> None:
         super().__init__(name="showing", daemon=True)
         self.failure: str | None = None
         self._server = server
-        self._address: tuple[str, int] = listener.getsockname()[:2]
+        self._client = client
         self._stay = stay
 
     def run(self) -> None:
         """Show, then either leave the service alone or end it."""
         console = Console()
         try:
-            show(Client(*self._address), console)
+            show(self._client, console)
             if self._stay:
-                host, port = self._address
+                host, port = self._client.address
                 console.print(f"\nOpen http://{host}:{port}/   (Ctrl-C ends it)\n", highlight=False)
         except Exception as error:  # noqa: BLE001 -- whatever it is, the user is told
             # Not a fault of the service if the user has ended it meanwhile.
@@ -129,11 +161,13 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 def _explained(error: ValidationError) -> str:
-    faults = (
-        f"IMAGING_{str(e['loc'][0]).upper()}: {e['msg'].removeprefix('Value error, ')}"
-        for e in error.errors()
-    )
-    return "; ".join(faults)
+    return "; ".join(_fault(str(e["msg"]), *e["loc"]) for e in error.errors())
+
+
+def _fault(said: str, *place: int | str) -> str:
+    # Pydantic puts its own words before ours; what concerns several settings has no place.
+    plain = said.removeprefix("Value error, ")
+    return f"IMAGING_{str(place[0]).upper()}: {plain}" if place else plain
 
 
 def _fail(reason: str) -> int:

@@ -85,8 +85,8 @@ def variants_of(
     }
 
 
-def described(key: str, sha256: str, size: int, rendered: Rendered) -> Manifest:
-    """Make the manifest of a picture of ``size`` bytes, with no outputs yet."""
+def described(key: str, sha256: str, rendered: Rendered) -> Manifest:
+    """Make the manifest of a picture, with no outputs yet."""
     original = rendered.original
     return Manifest(
         key=key,
@@ -94,7 +94,7 @@ def described(key: str, sha256: str, size: int, rendered: Rendered) -> Manifest:
         format=original.format,
         width=original.width,
         height=original.height,
-        bytes=size,
+        bytes=rendered.bytes,
         colour=rendered.colour,
         thumbhash=rendered.thumbhash,
         taken_at=rendered.taken_at,

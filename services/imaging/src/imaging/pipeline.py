@@ -74,11 +74,12 @@ class Output:
 class Rendered:
     """The outputs by the names of their presets, and what else was found out.
 
-    ``thumbhash`` is in base64; ``taken_at`` has no time zone where the camera does not say in
-    which it was.
+    ``bytes`` are those of the original; ``thumbhash`` is in base64; ``taken_at`` has no time
+    zone where the camera does not say in which it was.
     """
 
     original: Probe
+    bytes: int
     outputs: dict[str, Output]
     colour: str
     thumbhash: str
@@ -125,6 +126,7 @@ def render(path: Path, limits: Limits, orders: Sequence[Order], on_progress: Rep
         raise _ours(error) from error
     return Rendered(
         found,
+        path.stat().st_size,
         outputs,
         colour_of(pixels),
         base64.b64encode(thumbhash(tiny.width, tiny.height, pixels)).decode(),

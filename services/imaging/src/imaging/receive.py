@@ -1,21 +1,22 @@
-"""A multipart body, streamed to files of ours while its bytes are counted.
+"""A body, streamed to files of ours while its bytes are counted and hashed.
 
 Starlette's form parser would spool files of any size before the first line of ours runs;
 this one knows the limits, keeps no part in memory and writes where the file will stay.
 """
 
 import asyncio
-from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import dataclass
+import hashlib
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from fastapi import Request
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
-from imaging.errors import Refused
+from imaging.errors import Refused, refused
 
 # Parsing and writing happen in a thread; a hop for each 64 KiB that arrives would cost
 # more than the work.
@@ -30,9 +31,14 @@ class Part:
 
     path: Path
     filename: str
-    content_type: str
     size: int = 0
     too_large: bool = False
+    digest: Any = field(default_factory=hashlib.sha256)
+
+    @property
+    def sha256(self) -> str:
+        """The name of these bytes."""
+        return str(self.digest.hexdigest())
 
 
 class Body:
@@ -118,9 +124,8 @@ class Body:
             return
         if len(self.parts) == self._max_files:
             raise Refused(422, "too_many_files", f"At most {self._max_files} files at a time.")
-        content_type = self._headers.get(b"content-type", b"").decode("latin-1")
         filename = options[b"filename"].decode("utf-8", "replace")
-        self.parts.append(Part(self._temporary(), filename, content_type))
+        self.parts.append(Part(self._temporary(), filename))
         self._file = self.parts[-1].path.open("wb")
 
     def _data(self, data: bytes, start: int, end: int) -> None:
@@ -134,6 +139,7 @@ class Body:
             self.close()
             part.path.write_bytes(b"")
             return
+        part.digest.update(data[start:end])
         self._file.write(data[start:end])
 
 
@@ -159,29 +165,15 @@ def open_body(
         raise _broken() from error
 
 
-async def read_body(request: Request, body: Body, *, max_bytes: int, max_files: int) -> None:
-    """Stream the whole body into its files.
-
-    Counted here and not taken from Content-Length, which is a claim, and absent from a
-    chunked body.
-    """
+async def read_body(
+    request: Request, body: Body, *, max_bytes: int, max_files: int, seconds: float
+) -> None:
+    """Stream the whole body into its files."""
     most = max_bytes * max_files + _OVERHEAD_BYTES
-    # An honest client of a hopeless upload is told before it has sent a byte.
-    total = int(request.headers.get("content-length", 0))
-    if total > most:
-        raise _too_much(most)
-    total = 0
-    waiting = bytearray()
     try:
-        async for chunk in request.stream():
-            total += len(chunk)
-            if total > most:
-                raise _too_much(most)
-            waiting += chunk
-            if len(waiting) >= _FEED_BYTES:
-                await asyncio.to_thread(body.feed, bytes(waiting))
-                waiting.clear()
-        await asyncio.to_thread(body.feed, bytes(waiting))
+        async with aclosing(_pieces(request, most, seconds)) as pieces:
+            async for piece in pieces:
+                await asyncio.to_thread(body.feed, piece)
         body.finish()
     except FormParserError as error:
         raise _broken() from error
@@ -190,9 +182,69 @@ async def read_body(request: Request, body: Body, *, max_bytes: int, max_files: 
             body.close()
 
 
+async def read_raw(request: Request, part: Part, *, max_bytes: int, seconds: float) -> None:
+    """Stream a body that is nothing but the picture into its file."""
+    with part.path.open("wb") as file:
+
+        def keep(piece: bytes) -> None:
+            part.digest.update(piece)
+            file.write(piece)
+
+        async with aclosing(_pieces(request, max_bytes, seconds)) as pieces:
+            async for piece in pieces:
+                part.size += len(piece)
+                await asyncio.to_thread(keep, piece)
+
+
+async def _pieces(request: Request, most: int, seconds: float) -> AsyncGenerator[bytes]:
+    """Yield the body in pieces that are worth a hop to a thread.
+
+    Counted here and not taken from Content-Length, which is a claim, and absent from a
+    chunked body.
+    """
+    # An honest client of a hopeless upload is told before it has sent a byte.
+    if int(request.headers.get("content-length", 0)) > most:
+        raise _too_much(most)
+    total = 0
+    waiting = bytearray()
+    async with aclosing(_arriving(request, seconds)) as chunks:
+        async for chunk in chunks:
+            total += len(chunk)
+            if total > most:
+                raise _too_much(most)
+            waiting += chunk
+            if len(waiting) >= _FEED_BYTES:
+                yield bytes(waiting)
+                waiting.clear()
+    yield bytes(waiting)
+
+
+async def _arriving(request: Request, seconds: float) -> AsyncGenerator[bytes]:
+    """Yield what arrives; a client that is silent for so many seconds is given up.
+
+    Otherwise some thousand clients that never end their sentence would hold every
+    connection and file that this process may open.
+    """
+    stream = aiter(request.stream())
+    while True:
+        try:
+            async with asyncio.timeout(seconds):
+                chunk = await anext(stream, None)
+        except TimeoutError:
+            raise _silent(seconds) from None
+        if chunk is None:
+            return
+        yield chunk
+
+
+def _silent(seconds: float) -> Refused:
+    detail = f"Nothing has come for {seconds:g} seconds, so the upload was given up."
+    return Refused(408, "upload_timeout", detail, {"Connection": "close"})
+
+
 def _too_much(most: int) -> Refused:
-    return Refused(413, "too_large", f"At most {most // 1_000_000} MB are accepted at a time.")
+    return Refused(413, "too_large", f"At most {most / 1e6:g} MB are accepted at a time.")
 
 
 def _broken() -> Refused:
-    return Refused(400, "bad_request", "The form data is broken or incomplete.")
+    return refused("bad_request")

@@ -1,42 +1,43 @@
 """Taking pictures in: each is checked, stored durably, and only then becomes a job.
 
-The job *is* the upload's record, and its id is chosen before anything is stored.  So a
-crash can leave one thing behind: an original without a job, of a request that was never
-answered.  :func:`sweep` removes those.
+The job *is* the upload's record, and the bytes are there before it is.  So a crash can
+leave one thing behind: an original without a job, of a request that was never answered.
+The janitor removes those.
 """
 
 import asyncio
-import hashlib
-import logging
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from fastapi import Request
 
-from imaging import names
+from imaging import keeping, names, views, webhooks
 from imaging.cell import probe_in
-from imaging.errors import Refused, refusal_of
+from imaging.errors import Refused, refusal_of, unknown_upload
 from imaging.jobs import cell, limits, process_image, queue, storage
-from imaging.manifest import original_key, outputs_prefix
+from imaging.manifest import original_key
 from imaging.pipeline import BadImage, Probe
-from imaging.receive import Body, Part, open_body, read_body
+from imaging.receive import Body, Part, open_body, read_body, read_raw
+from imaging.schemas import Upload
 from imaging.settings import settings
-
-log = logging.getLogger(__name__)
+from offload import JobHandle, JobPurged
 
 TAG = "upload"
-# Far longer than any request takes between storing its file and enqueueing its job.
-_ORPHAN_SECONDS = 3600
+
+_RETRY_AFTER = 10
+
+_STARTED = "File uploaded successfully. Processing started in the background."
 
 
 @dataclass(frozen=True, slots=True)
-class Accepted:
-    """A picture that is stored and will be processed."""
+class Sender:
+    """Who sends a picture, with which others, and who is to be told of its end."""
 
-    id: str
-    filename: str
+    owner: str | None = None
+    batch: str | None = None
+    webhook: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,43 +48,85 @@ class Rejected:
     reason: Refused
 
 
+async def admit() -> None:
+    """Refuse more pictures while too many wait: to be asked before a byte is read."""
+    waiting = sum(row.pending for row in await queue.aqueues() if row.name == "images")
+    if waiting >= settings().max_pending:
+        raise Refused(
+            429,
+            "too_busy",
+            f"Too many pictures wait already. Try again in {_RETRY_AFTER} seconds.",
+            {"Retry-After": str(_RETRY_AFTER)},
+        )
+
+
 @asynccontextmanager
 async def received(request: Request) -> AsyncIterator[list[Part]]:
-    """Stream the body's files into the storage's folder; those not adopted are removed."""
+    """Stream a form's files into the storage's folder; those not adopted are removed."""
     config = settings()
     most, files = config.max_bytes, config.max_files
     body = open_body(request, storage().temporary, max_bytes=most, max_files=files)
     try:
-        await read_body(request, body, max_bytes=most, max_files=files)
+        await read_body(
+            request, body, max_bytes=most, max_files=files, seconds=config.upload_seconds
+        )
         yield _not_none(body)
     finally:
         await asyncio.to_thread(body.discard)
 
 
-async def accept(part: Part, *, batch: str | None = None) -> Accepted | Rejected:
+@asynccontextmanager
+async def received_raw(request: Request, filename: str) -> AsyncIterator[Part]:
+    """Stream a body that is one picture, as `received`."""
+    config = settings()
+    part = Part(await asyncio.to_thread(storage().temporary), filename)
+    try:
+        await read_raw(request, part, max_bytes=config.max_bytes, seconds=config.upload_seconds)
+        yield part
+    finally:
+        await asyncio.to_thread(part.path.unlink, missing_ok=True)
+
+
+async def accept(part: Part, sender: Sender) -> Upload | Rejected:
     """Check one file and enqueue it, or say why not."""
     filename = names.display_name(part.filename)
     try:
         found = await _check(part)
-        sha256 = await asyncio.to_thread(_digest, part)
     except BadImage as error:
         return Rejected(filename, refusal_of(error))
-    return await _enqueue(part, found, sha256, filename, batch)
+    job = await _enqueue(part, found, filename, sender)
+    await webhooks.promise(job)
+    return answer(job)
 
 
-async def sweep() -> None:
-    """Remove what requests and tasks left that were killed: bounded by age, safe to repeat."""
-    before = time.time() - _ORPHAN_SECONDS
-    old = await asyncio.to_thread(
-        lambda: [o.key for o in storage().entries("originals") if o.modified < before]
+async def again(job: JobHandle[Any]) -> Upload | None:
+    """Try once more what did not end well; None for anything else."""
+    if job.status not in {"failed", "dead", "cancelled"}:
+        return None
+    try:
+        fresh = await job.areplay()
+    except JobPurged:
+        raise unknown_upload() from None
+    await webhooks.promise(fresh)
+    return answer(fresh)
+
+
+def answer(job: JobHandle[Any]) -> Upload:
+    """Say to the sender how to go on."""
+    base = f"/upload/{job.id}"
+    return Upload(
+        id=job.id,
+        task_id=job.id,
+        filename=views.meta_of(job)["filename"],
+        status_url=f"{base}/status",
+        result_url=f"{base}/result",
+        message=_STARTED,
     )
-    for key in old:
-        sha256 = key.rpartition("/")[2]
-        if not await queue.alist_jobs(tag=f"sha:{sha256}", limit=1):
-            log.warning("removing an original of no upload: %s", sha256)
-            await asyncio.to_thread(storage().delete, key)
-            await asyncio.to_thread(storage().delete, outputs_prefix(sha256))
-    await asyncio.to_thread(storage().sweep_temporary, before)
+
+
+def owner_tag(owner: str | None) -> str:
+    """Give the tag of an owner's uploads; where no key is asked for, all are nobody's."""
+    return f"owner:{owner or ''}"
 
 
 def _not_none(body: Body) -> list[Part]:
@@ -99,33 +142,28 @@ async def _check(part: Part) -> Probe:
     return await probe_in(cell(), part.path, limits())
 
 
-def _digest(part: Part) -> str:
-    with part.path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+async def _enqueue(part: Part, found: Probe, filename: str, sender: Sender) -> JobHandle[Any]:
+    stem, sha256 = names.stem_of(filename), part.sha256
+    async with keeping.held(sha256):
+        # Bytes first, record second: a job whose original is missing could never succeed.
+        await asyncio.to_thread(storage().adopt, original_key(sha256), part.path)
+        return await process_image.aapply_async(
+            args=(sha256, stem, sender.owner),
+            tags=_tags(part, sender),
+            metadata={
+                "filename": filename,
+                "stem": stem,
+                "format": found.format,
+                "content_type": f"image/{found.format}",
+                "size": part.size,
+                "width": found.width,
+                "height": found.height,
+                "sha256": sha256,
+                **asdict(sender),
+            },
+        )
 
 
-async def _enqueue(
-    part: Part, found: Probe, sha256: str, filename: str, batch: str | None
-) -> Accepted:
-    upload_id, stem = names.new_id(), names.stem_of(filename)
-    # Bytes first, record second: a job whose original is missing could never succeed.
-    await asyncio.to_thread(storage().adopt, original_key(sha256), part.path)
-    tags = [TAG, f"sha:{sha256}"]
-    await process_image.aapply_async(
-        args=(sha256, stem),
-        job_id=upload_id,
-        tags=[*tags, f"batch:{batch}"] if batch else tags,
-        metadata={
-            "filename": filename,
-            "stem": stem,
-            "format": found.format,
-            "content_type": f"image/{found.format}",
-            "size": part.size,
-            "width": found.width,
-            "height": found.height,
-            "sha256": sha256,
-            "owner": None,
-            "batch": batch,
-        },
-    )
-    return Accepted(upload_id, filename)
+def _tags(part: Part, sender: Sender) -> list[str]:
+    tags = [TAG, keeping.tag(part.sha256), owner_tag(sender.owner)]
+    return [*tags, f"batch:{sender.batch}"] if sender.batch else tags

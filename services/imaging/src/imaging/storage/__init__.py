@@ -10,8 +10,10 @@ from imaging.storage.base import (
     room,
 )
 from imaging.storage.local import LocalStorage
+from imaging.storage.opening import STRAY_SECONDS, open_storage, picture_origin
 
 __all__ = [
+    "STRAY_SECONDS",
     "LocalStorage",
     "NotStored",
     "Stat",
@@ -19,5 +21,7 @@ __all__ = [
     "StorageFull",
     "Stored",
     "UnsafeKey",
+    "open_storage",
+    "picture_origin",
     "room",
 ]

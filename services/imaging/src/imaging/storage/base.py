@@ -98,10 +98,13 @@ class Storage(Protocol):
         """Describe the object, or None if there is none."""
         ...
 
-    def link(self, key: str, *, seconds: int, filename: str, media_type: str) -> str | None:
+    def link(
+        self, key: str, *, seconds: int, filename: str, media_type: str, inline: bool = False
+    ) -> str | None:
         """Give an address that serves the object to anybody for so long, under this name.
 
         None: the caller must serve it.  Whether there is such an object is not asked.
+        ``inline``: browsers show it, which is for bytes that we have made.
         """
         ...
 

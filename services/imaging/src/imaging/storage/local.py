@@ -78,7 +78,15 @@ class LocalStorage:
             return None
         return Stat(found.st_size, found.st_mtime, f"{found.st_mtime_ns:x}-{found.st_size:x}")
 
-    def link(self, key: str, *, seconds: int, filename: str, media_type: str) -> str | None:  # noqa: ARG002 -- see Storage
+    def link(
+        self,
+        key: str,
+        *,
+        seconds: int,  # noqa: ARG002 -- see Storage; and so for the others
+        filename: str,  # noqa: ARG002
+        media_type: str,  # noqa: ARG002
+        inline: bool = False,  # noqa: ARG002
+    ) -> str | None:
         """Give none: nobody but the service reads its disk."""
         self._resolve(key)
         return None
