@@ -84,8 +84,7 @@ def compare(photographs: list[Path], folder: Path) -> Figures:
     found: Figures = {}
     for name in SITES:
         with running(name) as site:
-            connection = Connection(site.port)
-            made = [_outputs(connection, path, folder) for path in photographs[:COMPARED]]
+            made = [_outputs(site, path, folder) for path in photographs[:COMPARED]]
         found[name] = {kind: [each[kind] for each in made] for kind in made[0]}
     sizes = [
         [
@@ -99,7 +98,8 @@ def compare(photographs: list[Path], folder: Path) -> Figures:
     return found
 
 
-def _outputs(connection: Connection, photograph: Path, folder: Path) -> Figures:
+def _outputs(site: Site, photograph: Path, folder: Path) -> Figures:
+    connection = Connection(site.port)  # servers close those that are silent for a while
     connection.wait(upload_id := connection.upload(form(photograph)))
     told: Figures = {}
     for kind, data in connection.outputs(upload_id).items():

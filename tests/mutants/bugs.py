@@ -409,4 +409,17 @@ MUTANTS = [
             ),
         ),
     ),
+    Mutant(
+        "a picture is closed over by what it calls",
+        "each picture's memory and file stay until the garbage collector comes round",
+        "services/imaging/tests/test_pipeline.py"
+        "::test_a_picture_lets_go_of_its_file_without_the_garbage_collector",
+        (
+            Edit(
+                "services/imaging/src/imaging/pipeline.py",
+                "decoding.set_kill(True)",
+                "image.set_kill(True)",
+            ),
+        ),
+    ),
 ]

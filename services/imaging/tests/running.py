@@ -72,14 +72,14 @@ class Running:
                 process.kill()
                 process.wait()
 
-    def start(self, **environment: str) -> subprocess.Popen[bytes]:
+    def start(self, *, server: str = "uvicorn", **environment: str) -> subprocess.Popen[bytes]:
         """Start the web process, with its worker inside unless told otherwise."""
         handle = self._listener.fileno()
         return self.spawn(
             [
                 PYTHON,
                 "-m",
-                "uvicorn",
+                server,
                 "imaging.app:app",
                 "--fd",
                 str(handle),

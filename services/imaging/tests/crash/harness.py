@@ -20,6 +20,8 @@ CONNECTIONS = 2
 AHEAD = 5
 """Pictures of a connection that may wait for a worker."""
 LOOK_SECONDS = 0.1
+# Of the janitor, which comes each second when it is told to.
+LOOKS = 600
 AGE_SECONDS = 2 * 3600
 """Older than what the janitor takes for a request that is still under way."""
 
@@ -152,10 +154,13 @@ class Run:
         old = time.time() - AGE_SECONDS
         for name in before:
             os.utime(service.folder / name, (old, old))
-        service.start(**DECLARED)
-        # Each look is a request, and the janitor works while the service answers.
-        looks = (self._get("/healthz") and self._wrong_files() for _ in range(500))
-        wrong = next((each for each in looks if not each), self._wrong_files())
+        service.start(**DECLARED, IMAGING_SWEEP_SECONDS="1")
+        wrong = self._wrong_files()
+        for _ in range(LOOKS):
+            if not wrong:
+                break
+            self._over.wait(LOOK_SECONDS)
+            wrong = self._wrong_files()
         report.faults += wrong
         report.objects = len(service.files())
         report.left_for_the_janitor = len(before) - report.objects
