@@ -1,5 +1,6 @@
 """Claims as many jobs as can start now, or soon."""
 
+import asyncio
 import random
 from collections.abc import Callable, Sequence
 
@@ -11,6 +12,9 @@ from offload.worker.service import Service
 
 SHORT_TASKS = 8
 """Jobs a line from which on the tasks are short enough for lines to wait for a slot."""
+VAIN, LONGEST_VAIN = 0.001, 0.016
+"""Seconds, at random up to so many, for which a worker rests that was told of jobs and got none:
+twice as long each time. Of many idle workers all hear of each job, and only one gets it."""
 SLOW_POLL = 2.0
 """Seconds after which an idle worker looks for itself: a wake-up is only a hint."""
 
@@ -42,6 +46,8 @@ class Fetcher(Service):
         self._pace = pace
         self._launch = launch
         self._reserve = reserve
+        self._told = False
+        self._vain = 0
 
     async def step(self) -> None:
         """Claim once; if that took all there was, wait for news or for the next due job."""
@@ -55,8 +61,18 @@ class Fetcher(Service):
         asked = lines * self._pace.ahead
         claim = await self._store.claim(self._worker, self._queues, asked)
         self._launch(claim.jobs)
+        self._vain = 0 if claim.jobs else self._vain + self._told
         if len(claim.jobs) < asked:  # nothing more is ready
-            rest = SLOW_POLL * (0.75 + random.random() / 2)  # noqa: S311 - jitter
-            if claim.next_due is not None:
-                rest = min(rest, claim.next_due + 0.001)
-            await self.unless_stopping(self._store.wait(Channel.READY, cursor, rest))
+            await self._wait(cursor, claim.next_due)
+
+    async def _wait(self, cursor: int, next_due: float | None) -> None:
+        """Wait for news or for the next due job, and then a little if others are quicker anyhow."""
+        limit = SLOW_POLL * (0.75 + random.random() / 2)  # noqa: S311 - jitter
+        if next_due is not None:
+            limit = min(limit, next_due + 0.001)
+        await self.unless_stopping(self._store.wait(Channel.READY, cursor, limit))
+        self._told = self._store.cursor(Channel.READY) != cursor
+        if self._told and self._vain:
+            longest = min(LONGEST_VAIN, VAIN * 2 ** min(self._vain - 1, 10))
+            rest = random.random() * longest  # noqa: S311 - spreads workers out, hides nothing
+            await self.unless_stopping(asyncio.sleep(rest))
