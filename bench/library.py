@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -162,19 +162,34 @@ def idle_asking(
     """
     with opened(place) as bench, bench.worker() as worker:
         time.sleep(settled)
-        before, counted = _processor_time(worker.pid), count()
+        before, counted = processor_time(worker.pid), count()
         time.sleep(seconds)
-        used = _processor_time(worker.pid) - before
+        used = processor_time(worker.pid) - before
         return used / seconds, (count() - counted) / seconds
 
 
-def _processor_time(root: int) -> float:
+def processor_time(root: int) -> float:
     """Return the seconds that a process and all its descendants have used so far."""
-    stats = [path.read_text() for path in Path("/proc").glob("[0-9]*/stat") if path.exists()]
-    rows = [[*stat.rpartition(")")[2].split(), stat.split(" ", 1)[0]] for stat in stats]
+    stats = _stats()
     family, size = {root}, 0
     while len(family) != size:
         size = len(family)
-        family |= {int(row[-1]) for row in rows if int(row[1]) in family}
-    ticks = sum(int(row[11]) + int(row[12]) for row in rows if int(row[-1]) in family)
-    return ticks / os.sysconf("SC_CLK_TCK")
+        family |= {pid for pid, (parent, _) in stats.items() if parent in family}
+    return sum(seconds for pid, (_, seconds) in stats.items() if pid in family)
+
+
+def own_time(pid: int) -> float:
+    """Return the seconds that a process alone has used so far."""
+    return _stats()[pid][1]
+
+
+def _stats() -> dict[int, tuple[int, float]]:
+    """Return the parent and the processor seconds of each process."""
+    found = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(FileNotFoundError, ProcessLookupError):
+            name, _, rest = path.read_text().rpartition(")")
+            row = rest.split()
+            seconds = (int(row[11]) + int(row[12])) / os.sysconf("SC_CLK_TCK")
+            found[int(name.split(" ", 1)[0])] = (int(row[1]), seconds)
+    return found

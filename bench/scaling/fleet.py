@@ -150,7 +150,8 @@ async def _fleet(engine: Engine, costs: Costs, plan: Plan, told: Callable[[float
     )
     waits = sorted(wait for shard in shards for wait in shard.waited)
     left = sum(count for shard in shards for _, count in shard.pending)
-    seen = Seen(done / plan.seconds, _percentile(waits, 0.5), _percentile(waits, 0.99), *busy, left)
+    p50, p99 = (_percentile(waits, share) for share in (0.5, 0.99))
+    seen = Seen(done / plan.seconds, p50, p99, server_busy, worker_busy, left)
     await _stop(tasks)
     return seen
 

@@ -1,6 +1,5 @@
 """What calls cost a real server and a real worker, and how fast a few workers are on one server."""
 
-import asyncio
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -42,18 +41,17 @@ def running(name: str) -> Iterator[Server]:
             assert row is not None
             yield Server(place, int(Path(row[0], "postmaster.pid").read_text().split()[0]))
         return
-    with valkey.running("--appendonly", "yes", "--auto-aof-rewrite-percentage", "0") as url:
-        yield Server(valkey.fresh(url), asyncio.run(_pid(url)))
-
-
-async def _pid(url: str) -> int:
-    host, port = url.removeprefix("redis://").split("/")[0].split(":")
-    reader, writer = await asyncio.open_connection(host, int(port))
-    writer.write(b"INFO server\r\n")
-    while not (line := await reader.readline()).startswith(b"process_id:"):
-        pass
-    writer.close()
-    return int(line.split(b":")[1])
+    server = valkey.ValkeyServer(
+        appendonly="yes", appendfsync="everysec", auto_aof_rewrite_percentage="0"
+    )
+    try:
+        server.start()
+        info = valkey.ask(server.port, "INFO", "server")
+        assert isinstance(info, bytes)
+        pid = int(info.partition(b"process_id:")[2].split()[0])
+        yield Server(valkey.fresh(server.url), pid)
+    finally:
+        server.remove()
 
 
 @dataclass
@@ -85,9 +83,6 @@ async def _calls_of(
     count, spent = CALLS[size], {}
     await store.heartbeat(Beat("measuring", 3600.0))
 
-    async def each(name: str, *steps: object) -> None: ...
-
-    del each
     marks = [meter.read()]
     for number in range(count):
         await store.enqueue([NewJob(f"{time.time_ns()}-{number}-{n}", "t") for n in range(size)])
@@ -131,7 +126,9 @@ def drain(server: Server, workers: int, jobs: int) -> Drained:
         bench = stack.enter_context(library.opened(server.url))
         running = [stack.enter_context(bench.worker()) for _ in range(workers)]
         library.drained(bench, 2000 * workers)  # they learn to claim ahead
-        before = [(library.own_time(each.pid), library.processor_time(each.pid)) for each in running]
+        before = [
+            (library.own_time(each.pid), library.processor_time(each.pid)) for each in running
+        ]
         rate = library.drained(bench, jobs)
         after = [(library.own_time(each.pid), library.processor_time(each.pid)) for each in running]
     own = sum(b[0] - a[0] for a, b in zip(before, after, strict=True))
