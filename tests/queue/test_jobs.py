@@ -108,7 +108,12 @@ async def test_a_purged_job_is_not_found(queue: Queue, work: Any) -> None:
             await call()
     with pytest.raises(JobNotFound):
         job.result(timeout=0)
-    assert await queue.aget_job(job.id) is None
+    other = await work.adelay()
+    gone, there, unknown = await queue.aget_jobs([job.id, other.id, "unknown"])
+    assert gone is unknown is await queue.aget_job(job.id) is None
+    assert there is not None
+    assert there.id == other.id
+    assert queue.get_jobs([]) == []
     assert not await queue.acancel_job(job.id)
     assert [seen async for seen in queue.awatch(job.id)] == []
 

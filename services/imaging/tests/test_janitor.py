@@ -134,6 +134,7 @@ def test_asked_for_it_goes_at_once(storage: Storage, kit: Harness) -> None:
     assert stored(storage) == []
 
 
+@pytest.mark.timeout(120)
 def test_an_upload_whose_original_is_gone_fails_with_a_reason(own_service: Running) -> None:
     web = own_service.start(IMAGING_WORKER="false")
     upload_id = own_service.accepted("x.jpg", pictures.photograph())

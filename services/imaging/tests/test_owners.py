@@ -6,6 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
+from offload import Queue
 from services.imaging.tests import pictures
 from services.imaging.tests.running import Running
 
@@ -22,7 +23,12 @@ def keyed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 @pytest.fixture(scope="module")
 def upload(keyed: Running) -> dict[str, Any]:
     """A picture of Alice's that is ready."""
-    response = keyed.client.put("/upload", content=pictures.photograph(), headers=key(ALICE))
+    response = keyed.client.put(
+        "/upload",
+        params={"filename": "日本 1.jpg"},
+        content=pictures.photograph(),
+        headers=key(ALICE),
+    )
     upload_id = response.json()["id"]
     with keyed.events(upload_id, key(ALICE)) as events:
         assert list(events)[-1]["status"] == "complete"
@@ -150,3 +156,22 @@ def test_without_keys_everything_is_open(service: Running, photograph: bytes) ->
     original = service.client.get(item["original_url"])
     assert original.content == photograph
     assert original.headers["content-disposition"].startswith("attachment")
+
+
+def test_one_owner_does_not_take_all_places(own_service: Running) -> None:
+    own_service.start(IMAGING_API_KEYS=f"alice:{ALICE},bob:{BOB}", IMAGING_OWNER_CONCURRENCY="1")
+    sent = [
+        own_service.client.put("/upload", content=pictures.slow_png(), headers=key(who)).json()
+        for who in (ALICE, ALICE, BOB)
+    ]
+    queue = Queue(str(own_service.folder / "queue.db"))
+    try:
+        for upload in sent:
+            with own_service.events(upload["id"], key(BOB if upload is sent[2] else ALICE)) as told:
+                assert list(told)[-1]["status"] == "complete"
+        jobs = queue.get_jobs([one["id"] for one in sent])
+        first, second, bobs = ((job.started_at or 0, job.finished_at or 0) for job in jobs if job)
+        assert first[1] <= second[0], "one of Alice's at a time"
+        assert bobs[0] < second[0], "Bob's overtakes it"
+    finally:
+        queue.close()

@@ -157,6 +157,7 @@ asyncio.run(main())
 """
 
 
+@pytest.mark.timeout(120)
 def test_a_program_that_used_it_ends_in_order(s3_server: S3, tmp_path: Path) -> None:
     where = described(s3_server)
     words = (where.name, where.endpoint, where.region, where.access_key, where.secret_key)

@@ -31,6 +31,8 @@ async def _events(batch: str, jobs: Sequence[Job]) -> AsyncGenerator[str]:
                 yield f"event: progress\ndata: {shown}\n\n"
             last = shown
             await changed.wait()
+            # Several that change one after the other are one event; the end does not wait.
+            await asyncio.wait(watches, timeout=_INTERVAL)
             changed.clear()
         yield f"event: done\ndata: {_shown(batch, newest)}\n\n"
     finally:
@@ -41,7 +43,7 @@ async def _events(batch: str, jobs: Sequence[Job]) -> AsyncGenerator[str]:
 async def _watch(job: Job, newest: dict[str, Job], changed: asyncio.Event) -> None:
     """Keep the newest state of one upload at hand."""
     try:
-        async with aclosing(job.awatch(_INTERVAL)) as states:
+        async with aclosing(job.awatch()) as states:
             async for state in states:
                 newest[job.id] = state
                 changed.set()
