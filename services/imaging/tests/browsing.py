@@ -37,6 +37,8 @@ _PASTE = """name => {
   clipboardData.items.add(new File(["no picture"], name, {type: "image/png"}));
   document.body.dispatchEvent(new ClipboardEvent("paste", {bubbles: true, clipboardData}));
 }"""
+# A machine may have other things to do; a test that fails is late, none is early.
+expect.set_options(timeout=15_000)
 LOADED = "image => image.complete && image.naturalWidth > 0"
 
 
