@@ -120,7 +120,7 @@ def markdown(figures: Figures) -> str:
             )
     lines += [
         "",
-        "| fleet, simulated | servers | workers | asked /s | done /s | start p50 / p99, ms | busy |",
+        "| fleet, simulated | servers | workers | asked /s | done /s | wait p50 / p99, ms | busy |",
         "|---|---|---|---|---|---|---|",
     ]
     for name, found in figures.items():
