@@ -84,6 +84,10 @@ evidence-images: $(VENV)/.dev-ready
 bench: $(VENV)/.dev-ready $(PEERS)/.ready ## measure beside a raw loop and the peers (BENCH_ARGS=…)
 	$(BIN)/python -m bench.run $(BENCH_ARGS)
 
+.PHONY: bench-scaling
+bench-scaling: $(VENV)/.dev-ready ## what a job costs each server, and a fleet in virtual time (BENCH_ARGS=…)
+	$(BIN)/python -m bench.scaling.run $(BENCH_ARGS)
+
 .PHONY: bench-imaging
 bench-imaging: $(VENV)/.dev-ready $(PEERS)/.ready ## the image service beside Celery and Redis (BENCH_ARGS=…)
 	$(BIN)/python -m bench.imaging.run $(BENCH_ARGS)

@@ -20,21 +20,17 @@ class Engine:
     """How a kind of server works."""
 
     name: str
-    claims_take_turns: bool
-    """One claim after the other, whatever else the server does meanwhile."""
     is_single: bool
     """One thread serves everything."""
 
     def shard(self, costs: Costs, cores: Cores) -> Shard:
         """Return an empty server on these cores."""
-        thread = Thread(cores)
-        claims = thread if self.claims_take_turns or self.is_single else cores
-        return Shard(costs, claims, thread if self.is_single else cores)
+        return Shard(costs, Thread(cores) if self.is_single else cores)
 
 
 ENGINES = {
-    "postgres": Engine("PostgreSQL", claims_take_turns=True, is_single=False),
-    "redis": Engine("Valkey", claims_take_turns=True, is_single=True),
+    "postgres": Engine("PostgreSQL", is_single=False),
+    "redis": Engine("Valkey", is_single=True),
 }
 
 

@@ -94,9 +94,7 @@ class Shard:
     """A server, and the jobs in it."""
 
     costs: Costs
-    claims: Thread | Cores
-    """Who serves claims: those of PostgreSQL take turns."""
-    others: Thread | Cores
+    server: Thread | Cores
     pending: deque[tuple[float, int]] = field(default_factory=deque)
     """When jobs came, and how many."""
     waited: list[tuple[float, int]] = field(default_factory=list)
@@ -126,7 +124,7 @@ class Shard:
 
     async def enqueue(self, jobs: int) -> None:
         """Take jobs in, for which the server needs its time."""
-        await self.others.use(self.costs.enqueue.of(jobs))
+        await self.server.use(self.costs.enqueue.of(jobs))
         self.put(jobs)
 
     def take(self, limit: int) -> int:
@@ -156,7 +154,7 @@ class ModelStore(MemoryStore):
     async def claim(self, worker: str, queues: Sequence[str] | None, limit: int) -> Claim:  # noqa: ARG002
         """Take what is there, as soon as server and supervisor have had their time."""
         shard = self._shard
-        await shard.claims.use(shard.costs.claim.of(min(limit, sum(n for _, n in shard.pending))))
+        await shard.server.use(shard.costs.claim.of(min(limit, sum(n for _, n in shard.pending))))
         count = shard.take(limit)
         await asyncio.sleep(shard.costs.wait)
         await self._supervisor.use(shard.costs.claim_here.of(count))
@@ -167,24 +165,24 @@ class ModelStore(MemoryStore):
         """Count the ends."""
         shard = self._shard
         await self._supervisor.use(shard.costs.finish_here.of(len(finishes)))
-        await shard.others.use(shard.costs.finish.of(len(finishes)))
+        await shard.server.use(shard.costs.finish.of(len(finishes)))
         await asyncio.sleep(shard.costs.wait)
         shard.end(len(finishes))
         return [True] * len(finishes)
 
     async def heartbeat(self, beat: Beat) -> list[Held]:  # noqa: ARG002 - nobody is ever late
         """Take a call's time."""
-        await self._shard.others.use(self._shard.costs.finish.call)
+        await self._shard.server.use(self._shard.costs.finish.call)
         return []
 
     async def lapsed(self, limit: int) -> list[Lapse]:  # noqa: ARG002 - as above
         """Take a call's time."""
-        await self._shard.others.use(self._shard.costs.finish.call)
+        await self._shard.server.use(self._shard.costs.finish.call)
         return []
 
     async def prune(self, **_: Any) -> Pruned:
         """Take a call's time."""
-        await self._shard.others.use(self._shard.costs.finish.call)
+        await self._shard.server.use(self._shard.costs.finish.call)
         return Pruned()
 
     def cursor(self, channel: Channel) -> int:

@@ -66,14 +66,12 @@ def _values(seen: measure.Drained) -> tuple[float, float, float]:
 def plan(name: str, costs: Costs, workers: int, rate: float, seconds: float) -> Plan:
     """Return as many servers as `rate` keeps busy for the share of their time that is planned."""
     cores = 1 if ENGINES[name].is_single else 8
-    turns = costs.claim.job if not ENGINES[name].is_single else 0.0
     batch = 100
     each = costs.enqueue.job + costs.enqueue.call / batch + costs.claim.job + costs.finish.job
     # A claim or an end of a busy worker is of some ten jobs.
     each += (costs.claim.call + costs.finish.call) / 10
-    bound = max(each / cores, turns)
     return Plan(
-        shards=max(1, round(rate * bound / BUSY + 0.5)),
+        shards=max(1, round(rate * each / cores / BUSY + 0.5)),
         server_cores=cores,
         workers=workers,
         worker_cores=2,
