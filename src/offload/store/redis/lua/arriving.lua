@@ -4,16 +4,6 @@
 local WAS = '>BBBbI4I4I4i8i8i8I4i8i8i8di8'
 local TEXTS = { 'error', 'message', 'data', 'result' }
 
-local function texts_of(packed)
-  local found, from = {}, 1
-  while from <= #packed do
-    local text, after = parse('>I4c0', packed, from)
-    found[#found + 1] = text
-    from = after
-  end
-  return found
-end
-
 -- The row, whether the job holds its key, whether it waits for parents, when its lane started last.
 local function as_it_was(place, t)
   local r, held, blocked, started = fresh(ARGV[place], t), nil, nil, nil

@@ -1,4 +1,4 @@
--- with: clock spread quick base rows families terms admission arriving
+-- with: clock spread quick base rows families terms admission texts arriving
 -- ARGV[5..]: the jobs of dead letters as they were, oldest first.
 for place = FIRST, #ARGV, ARRIVING do
   local id = ARGV[place]

@@ -1,18 +1,8 @@
--- with: clock spread quick base rows families records
+-- with: clock spread quick base rows families records texts
 -- Eight arguments a report: id, lease, holder if known, progress or '', message ('' or '=' and the
--- text), data (likewise), log lines and parts (packed, see `text_at`).
+-- text), data (likewise), log lines and parts (packed, see `texts`).
 although_full()
 -- constants: ASKED=8
-
-local function texts_of(packed)
-  local found, from = {}, 1
-  while from <= #packed do
-    local text, after = parse('>I4c0', packed, from)
-    found[#found + 1] = text
-    from = after
-  end
-  return found
-end
 
 local function report(place)
   local r = job(ARGV[place])

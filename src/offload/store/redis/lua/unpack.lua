@@ -1,4 +1,4 @@
--- with: clock spread quick base rows families terms admission records arriving
+-- with: clock spread quick base rows families terms admission records texts arriving
 -- ARGV[5..]: jobs as they were. Answer: 1 for each that was not there, else 0.
 
 -- Of these parents, those that are here.
