@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.markdown import Markdown
 from rich.progress import Progress
 
-from bench import beside, crowded, library, raw_sqlite, requests
+from bench import beside, crowded, library, on_postgres, on_redis, raw_sqlite, requests
 
 BEGIN, END = "<!-- figures -->", "<!-- end of figures -->"
 
@@ -108,7 +108,8 @@ def markdown(figures: Figures) -> str:
         parts = value if isinstance(value, dict) else {"": value}
         text = " · ".join(f"{key} {each:.3g}".strip() for key, each in parts.items())
         lines.append(f"| {name} | {text} |")
-    return "\n".join([*lines, "", requests.markdown(figures["requests"])])
+    served = [figures[name]["tables"] for name in SERVERS]
+    return "\n".join([*lines, "", "\n\n".join([*served, requests.markdown(figures["requests"])])])
 
 
 def into_readme(figures: Figures) -> None:
@@ -142,6 +143,11 @@ def main() -> None:
         figures["peers"] = peers(options.rounds, progress)
         figures["latency"] = waiting(options.samples, progress)
         figures["crowded"] = in_folder_figures(options.rows, progress)
+        for name, measured in SERVERS.items():
+            task = progress.add_task(f"{name}, and its peers", total=None)
+            found, tables = measured(options.rounds, options.samples, options.rows)
+            figures[name] = {**found, "tables": tables}
+            progress.remove_task(task)
         figures["requests"] = asked(options.asks, progress)
     console.print(Markdown(markdown(figures)))
     if options.readme:

@@ -24,7 +24,7 @@ READ_ALL = {
     "stats",
     "workers",
 }
-NO_PLAN = {"copy_jobs"}
+NO_PLAN = {"await_claims", "copy_jobs"}
 # A table that stays small, and is read whole.
 SMALL = {"workers", "paused_queues", "lanes", "schedules", "locks"}
 ROWS = 20_000
