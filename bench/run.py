@@ -26,6 +26,8 @@ BEGIN, END = "<!-- figures -->", "<!-- end of figures -->"
 Measure = Callable[[str], float]
 Figures = dict[str, Any]
 
+SERVERS = {"postgres": on_postgres.measured, "redis": on_redis.measured}
+
 PAIRS: list[tuple[str, Callable[..., float], Callable[..., float], int]] = [
     ("single enqueue", library.single, raw_sqlite.insert_singly, 500),
     ("map", library.batch, raw_sqlite.insert_batch, 10_000),
