@@ -42,6 +42,12 @@ def test_one_worker_is_as_fast_as_the_slowest_part(costs: Costs, rate: float) ->
     assert drained(ENGINES["redis"], costs, 1, 5000, cores=4) == pytest.approx(rate, rel=0.05)
 
 
+def test_calls_that_are_dear_are_shared_by_many_jobs() -> None:
+    """A worker learns to claim ahead, also while slots become free during its claims."""
+    costs = replace(COSTS, claim=Cost(300 * MICRO, MICRO), finish=Cost(300 * MICRO, MICRO))
+    assert drained(ENGINES["postgres"], costs, 1, 20_000, cores=2) > 50_000
+
+
 def test_a_machine_shares_its_cores() -> None:
     """Four workers of 200 us a job on two cores."""
     costs = replace(COSTS, member=200 * MICRO)

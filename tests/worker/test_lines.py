@@ -65,6 +65,14 @@ def test_many_share_the_slots_in_their_order() -> None:
     assert in_lines(runs, 2) == ([[runs[0], runs[2], runs[4]], [runs[1], runs[3]]], [])
 
 
+def test_slots_that_nobody_asked_for_stay_free() -> None:
+    """They became free while the claim was under way; the next one is theirs."""
+    runs = [run() for _ in range(4)]
+    assert in_lines(runs, 4, most=2) == ([[runs[0], runs[2]], [runs[1], runs[3]]], [])
+    assert in_lines(runs, 1, most=2) == ([runs], [])
+    assert in_lines(runs, 0, most=2) == ([], runs)
+
+
 @pytest.mark.parametrize("last", [run(max_retries=0), run(attempt=4), run(crashes=1)])
 def test_what_a_death_would_harm_starts_at_once(last: Run) -> None:
     """It would be dead, or nearer to be taken for poison, without having run."""

@@ -27,7 +27,8 @@ class Counted(MemoryStore):
 
 
 def fetcher(store: Counted, name: str, started: list[float]) -> Fetcher:
-    def launch(jobs: list[Job]) -> None:
+    def launch(jobs: list[Job], most: int | None) -> None:
+        del most
         started.extend(asyncio.get_running_loop().time() for _ in jobs)
 
     runs = Runs()

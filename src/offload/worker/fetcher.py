@@ -27,13 +27,13 @@ class Fetcher(Service):
         store: Store,
         worker: str,
         queues: Sequence[str] | None,
-        launch: Callable[[list[Job]], None],
+        launch: Callable[[list[Job], int | None], None],
         *,
         runs: Runs,
         pace: Pace,
         reserve: int,
     ) -> None:
-        """Claim from `queues` for `worker` and `launch` what comes.
+        """Claim from `queues` for `worker` and `launch` what comes, in so many lines at most.
 
         While tasks prove short, `reserve` lines more than there are slots are claimed, so that a
         slot need not wait for the next claim.
@@ -60,7 +60,9 @@ class Fetcher(Service):
         cursor = self._store.cursor(Channel.READY)
         asked = lines * self._pace.ahead
         claim = await self._store.claim(self._worker, self._queues, asked)
-        self._launch(claim.jobs)
+        # Slots that have become free meanwhile are for the next claim, if there is more to claim:
+        # lines that are shorter than asked for would never prove that tasks are short.
+        self._launch(claim.jobs, lines if len(claim.jobs) == asked else None)
         self._vain = 0 if claim.jobs else self._vain + self._told
         if len(claim.jobs) < asked:  # nothing more is ready
             await self._wait(cursor, claim.next_due)

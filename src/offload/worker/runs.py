@@ -33,18 +33,22 @@ class Line:
                 run.end_unbegun(Released())
 
 
-def in_lines(runs: list[Run], slots: int, spare: int = 0) -> tuple[list[list[Run]], list[Run]]:
+def in_lines(
+    runs: list[Run], slots: int, spare: int = 0, most: int | None = None
+) -> tuple[list[list[Run]], list[Run]]:
     """Spread runs over free slots, and return those that must be given back for want of one.
 
     What may not wait gets a slot of its own; the others share what is left, and `spare` lines
-    that wait for a slot.
+    that wait for a slot; but `most` lines at most, if there are more places than were asked for.
     """
     alone: list[Run] = []
     others: list[Run] = []
     for run in runs:
         (others if run.job.may_wait else alone).append(run)
     lines = [[run] for run in alone[:slots]]
-    rest = slots - len(lines) + spare
+    rest = slots + spare - len(lines)
+    if most is not None:
+        rest = min(rest, max(1, most - len(lines)))
     lines += [others[place::rest] for place in range(min(rest, len(others)))]
     return lines, alone[slots:] + (others if rest == 0 else [])
 

@@ -200,10 +200,10 @@ class Worker:
 
     # --- runs ----------------------------------------------------------------------------
 
-    def _launch(self, jobs: list[Job]) -> None:
-        """Start the jobs, in as many lines as there are free slots."""
+    def _launch(self, jobs: list[Job], most: int | None) -> None:
+        """Start the jobs, in as many lines as there are free slots, and in `most` at most."""
         runs = [run for job in jobs if (run := self._run_of(job)) is not None]
-        lines, left = in_lines(runs, self._runs.free, self._runs.spare)
+        lines, left = in_lines(runs, self._runs.free, self._runs.spare, most)
         for sharing in lines:
             line = Line(sharing, self._loop.time())
             self._runs.add(line)
