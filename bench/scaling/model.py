@@ -41,6 +41,10 @@ class Cost:
         """Return what a call for so many jobs takes."""
         return self.call + self.job * jobs
 
+    def times(self, factor: float) -> "Cost":
+        """Return a cost that is so many times as high."""
+        return Cost(self.call * factor, self.job * factor)
+
 
 @dataclass(frozen=True)
 class Costs:
@@ -56,6 +60,18 @@ class Costs:
     """Seconds of a processor that a member takes for an empty job."""
     wait: float
     """Seconds of a call beside all processors: the network, the disk."""
+
+    def times(self, factor: float) -> "Costs":
+        """Return costs of which all that processors do takes so many times as long."""
+        return Costs(
+            enqueue=self.enqueue.times(factor),
+            claim=self.claim.times(factor),
+            finish=self.finish.times(factor),
+            claim_here=self.claim_here.times(factor),
+            finish_here=self.finish_here.times(factor),
+            member=self.member * factor,
+            wait=self.wait,
+        )
 
 
 class Cores:
