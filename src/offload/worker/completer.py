@@ -47,20 +47,13 @@ class Completer(Service):
         self._pace = pace
         self._progress = progress
         self._stored = stored
-        self._new: deque[End] = deque()
         self._ended: deque[End] = deque()
         self._inbox = Inbox()
-        self._something = asyncio.Event()
         self.refused = 0
 
     async def run(self) -> None:
         """Step until stopped, and once more for what came in last."""
-        receiving = asyncio.create_task(self._receive(), name="offload-receiver")
-        try:
-            await super().run()
-        finally:
-            receiving.cancel()
-        self._take()
+        await super().run()
         with contextlib.suppress(StoreError):
             await self._store_ended()
 
@@ -71,41 +64,24 @@ class Completer(Service):
 
         `ran` is in seconds, None if the function did not start; `memory` in bytes.
         """
-        self._new.append((job, outcome, ran, memory))
+        self._ended.append((job, outcome, ran, memory))
         self._inbox.ring()
-
-    async def _receive(self) -> None:
-        """Take outcomes as they come, also while others are being stored."""
-        while True:
-            await self._inbox.wait()
-            self._take()
-
-    def _take(self) -> None:
-        """Let slots go whose lines have ended: the next line need not wait for the store."""
-        now = asyncio.get_running_loop().time()
-        released = False
-        while self._new:
-            end = self._new.popleft()
-            job, outcome, *_ = end
-            self._ended.append(end)
-            released = released or isinstance(outcome, Released)
-            line = self._runs.returned(job)
-            if line is not None:
-                self._pace.note(line, now)
-        if released:
-            self._pace.slow_down()
-        self._something.set()
 
     async def step(self) -> None:
         """Store what has come in; what the store cannot take now is kept."""
-        self._take()
         if not self._ended:
-            self._something.clear()
-            await self.unless_stopping(self._something.wait())
+            await self.unless_stopping(self._inbox.wait())
         await self._store_ended()
 
     async def _store_ended(self) -> None:
         batch = list(islice(self._ended, MOST))
+        now = asyncio.get_running_loop().time()
+        if any(isinstance(outcome, Released) for _, outcome, *_ in batch):
+            self._pace.slow_down()
+        for job, *_ in batch:
+            line = self._runs.returned(job)
+            if line is not None:
+                self._pace.note(line, now)
         if batch:
             await self._store_all(batch)
 

@@ -8,9 +8,6 @@ from offload.core.decide import Released
 from offload.core.job import Job
 from offload.worker.run import Run
 
-MOST = 2048
-"""Jobs that a worker holds at most, those whose ends are still to be stored among them."""
-
 Key = tuple[str, int]
 """A job's id and lease: after a pause, a worker may hold a job that it has lost before."""
 
@@ -80,12 +77,12 @@ class Runs:
     @property
     def free(self) -> int:
         """How many more lines may start at once."""
-        return max(0, self._free) if len(self._runs) < MOST else 0
+        return max(0, self._free)
 
     @property
     def spare(self) -> int:
         """How many more lines may wait for a slot."""
-        return max(0, self.ahead + min(0, self._free)) if len(self._runs) < MOST else 0
+        return max(0, self.ahead + min(0, self._free))
 
     def resize(self, by: int) -> None:
         """Allow so many functions more at a time, or less."""
