@@ -3,16 +3,13 @@
 The server is that which the tests would find, but with fsync.
 """
 
-import argparse
-import json
 from contextlib import closing
 from functools import partial
-from pathlib import Path
 
 import psycopg
 
 from bench import library, raw_postgres
-from bench.served import Figures, Pair, Peer, Served, Span, figures, markdown
+from bench.served import Figures, Pair, Peer, Served, Span, command, figures, markdown
 from tests.servers import postgres
 
 PAIRS = (
@@ -86,19 +83,5 @@ def measured(rounds: int, samples: int, rows: int) -> tuple[Figures, str]:
         return {"server": version(url), **found}, markdown(server, found)
 
 
-def main() -> None:
-    """Measure, print, and keep the figures if a file is named."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5, help="rounds of each (default 5)")
-    parser.add_argument("--samples", type=int, default=300, help="latencies (default 300)")
-    parser.add_argument("--rows", type=int, default=1_000_000, help="rows of the crowded store")
-    parser.add_argument("--out", type=Path, help="a JSON file for the figures")
-    options = parser.parse_args()
-    found, tables = measured(options.rounds, options.samples, options.rows)
-    print(tables)
-    if options.out is not None:
-        options.out.write_text(json.dumps(found, indent=2) + "\n")
-
-
 if __name__ == "__main__":
-    main()
+    command(__doc__, measured)

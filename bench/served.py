@@ -1,10 +1,13 @@
 """What is measured of a store that is a server: beside a raw loop, beside peers, alone, crowded."""
 
+import argparse
+import json
 import statistics
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from bench import beside, library
@@ -172,3 +175,19 @@ def markdown(server: Served, figures: Figures) -> str:
         text = " · ".join(f"{key} {each:.3g}".strip() for key, each in parts.items())
         lines.append(f"| {name} | {text} |")
     return "\n".join(lines)
+
+
+def command(
+    description: str | None, measured: Callable[[int, int, int], tuple[Figures, str]]
+) -> None:
+    """Measure as the command line says, print, and keep the figures if a file is named."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--rounds", type=int, default=5, help="rounds of each (default 5)")
+    parser.add_argument("--samples", type=int, default=300, help="latencies (default 300)")
+    parser.add_argument("--rows", type=int, default=1_000_000, help="rows of the crowded store")
+    parser.add_argument("--out", type=Path, help="a JSON file for the figures")
+    options = parser.parse_args()
+    found, tables = measured(options.rounds, options.samples, options.rows)
+    print(tables)
+    if options.out is not None:
+        options.out.write_text(json.dumps(found, indent=2) + "\n")
