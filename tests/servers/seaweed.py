@@ -43,6 +43,8 @@ class SeaweedServer:
         self.folder = Path(tempfile.mkdtemp(prefix="offload-seaweed-"))
         self._port = free_port()
         self.s3 = S3(f"http://127.0.0.1:{self._port}")
+        # It finds what it kept only where it was.
+        self._others = list(free_ports())
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -65,11 +67,15 @@ class SeaweedServer:
                 raise RuntimeError((self.folder / "log").read_text())
             time.sleep(0.05)
 
-    def remove(self) -> None:
-        """Stop it and remove all that it kept."""
+    def kill(self) -> None:
+        """End it as a crash does; `start` starts it again with what it kept."""
         if self._process is not None:
             self._process.send_signal(signal.SIGKILL)
             self._process.wait()
+
+    def remove(self) -> None:
+        """Stop it and remove all that it kept."""
+        self.kill()
         shutil.rmtree(self.folder)
 
     def _options(self) -> Iterator[str]:
@@ -78,7 +84,7 @@ class SeaweedServer:
         yield from ("-master.telemetry=false", "-admin.ui=false", "-webdav=false")
         yield from ("-s3.port.iceberg=0", "-s3.port.lance=0")
         yield f"-s3.port={self._port}"
-        yield from free_ports()
+        yield from self._others
 
     def _answers(self) -> bool:
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self._port), 5):

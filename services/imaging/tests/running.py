@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -146,6 +147,12 @@ class Running:
             assert response.status_code == 200
             assert response.headers["content-type"].startswith("text/event-stream")
             yield _parsed(response)
+
+    def until_ready(self) -> None:
+        """Ask until it says that it is, as whoever routes requests to it does."""
+        end = time.monotonic() + 60
+        while self.client.get("/readyz").status_code != 200:
+            assert time.monotonic() < end, self.log.read_text()
 
     def files(self) -> list[str]:
         """Name every file of the service but the queue's own."""

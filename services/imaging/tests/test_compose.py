@@ -117,6 +117,7 @@ def test_on_postgres_and_a_bucket_it_works_as_typed_and_keeps_all(tmp_path: Path
         assert not list((tmp_path / "pictures").rglob("originals/*")), "not in the bucket"
 
 
+INSIST = "--retry 60 --retry-delay 1 --retry-all-errors"
 PING = """
 import socket, sys
 with socket.create_connection(("127.0.0.1", int(sys.argv[1]))) as connection:
@@ -160,6 +161,8 @@ def _up(running: Stack, server: str, program: list[str], options: list[str]) -> 
     for name in ("api", "worker"):
         running.start(name)
         running.wait_until_healthy(name)
+    # Healthy is who answers; ready is who reaches the others, and those may still be starting.
+    _typed(running, f"curl -fsS {INSIST} http://localhost:8000/readyz")
 
 
 def _typed_flow(running: Stack) -> str:

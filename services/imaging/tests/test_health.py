@@ -3,8 +3,9 @@
 import re
 import shutil
 
-from services.imaging.tests import pictures
+from services.imaging.tests import buckets, pictures
 from services.imaging.tests.running import Running
+from tests.servers.seaweed import SeaweedServer
 
 
 def test_ready_with_a_worker_and_degraded_without(own_service: Running) -> None:
@@ -32,6 +33,29 @@ def test_unready_without_a_place_for_files(own_service: Running) -> None:
     assert response.json()["status"] == "unready"
     assert response.json()["checks"]["storage"] == "failed"
     assert own_service.get("/healthz") == {"status": "ok"}
+
+
+def test_unready_and_plainly_so_while_the_bucket_is_away(own_service: Running) -> None:
+    server = SeaweedServer()
+    try:
+        server.start()
+        said = buckets.in_environment(server.s3)
+        own_service.start(**said, IMAGING_S3_LINKS="false")
+        upload_id = own_service.accepted("x.jpg", pictures.photograph())
+        own_service.finished(upload_id)
+        assert own_service.get("/readyz")["checks"]["storage"] == "ok"
+        server.kill()
+        for response in (
+            own_service.client.get(f"/upload/{upload_id}/original"),
+            own_service.upload(("y.jpg", pictures.photograph(), "image/jpeg")),
+        ):
+            assert (response.status_code, response.json()["code"]) == (503, "storage_unavailable")
+        assert own_service.client.get("/readyz").json()["checks"]["storage"] == "failed"
+        server.start()
+        own_service.until_ready()
+        assert own_service.client.get(f"/upload/{upload_id}/original").status_code == 200
+    finally:
+        server.remove()
 
 
 def test_numbers_are_in_the_format_of_prometheus(own_service: Running) -> None:

@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 
 from imaging.pipeline import BadImage
 from imaging.schemas import Problem
-from imaging.storage import StorageFull, room
+from imaging.storage import StorageFull, StorageUnavailable, room
 from offload import StoreError, StoreFull
 
 log = logging.getLogger(__name__)
@@ -52,6 +52,7 @@ _KNOWN = {
     "truncated_image": (422, "This picture is incomplete: the file ends too early."),
     "too_busy": (429, "Too many pictures wait already. Try again in 10 seconds."),
     "queue_unavailable": (503, "The service cannot reach its queue now. Try again later."),
+    "storage_unavailable": (503, "The service cannot reach its pictures now. Try again later."),
     "insufficient_storage": (507, "There is no room for more pictures now."),
 }
 
@@ -113,7 +114,8 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _invalid)
     for kind in (StorageFull, StoreFull, OSError):
         app.add_exception_handler(kind, _full)
-    app.add_exception_handler(StoreError, _unavailable)
+    app.add_exception_handler(StoreError, _no_queue)
+    app.add_exception_handler(StorageUnavailable, _no_storage)
     app.add_exception_handler(Exception, _unexpected)
 
 
@@ -151,9 +153,14 @@ async def _full(request: Request, error: Exception) -> JSONResponse:
         return await _refused(request, refused("insufficient_storage"))
 
 
-async def _unavailable(request: Request, error: Exception) -> JSONResponse:
+async def _no_queue(request: Request, error: Exception) -> JSONResponse:
     log.error("%s: the queue failed", request.url.path, exc_info=error)
     return await _refused(request, refused("queue_unavailable"))
+
+
+async def _no_storage(request: Request, error: Exception) -> JSONResponse:
+    log.error("%s: the storage failed", request.url.path, exc_info=error)
+    return await _refused(request, refused("storage_unavailable"))
 
 
 async def _unexpected(_request: Request, _error: Exception) -> JSONResponse:

@@ -35,7 +35,9 @@ async def retry(upload_id: str, owner: Asker) -> Upload:
     return fresh
 
 
-@router.delete("/upload/{upload_id}", status_code=204, responses=problems(*_COMMON))
+@router.delete(
+    "/upload/{upload_id}", status_code=204, responses=problems(*_COMMON, "storage_unavailable")
+)
 async def delete(upload_id: str, owner: Asker) -> None:
     """Stop the upload if it is not over, forget it, and remove its files."""
     await deletion.delete(await finding.find(upload_id, owner))

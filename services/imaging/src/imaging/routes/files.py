@@ -16,7 +16,13 @@ from imaging.serving import File, served
 
 _FILE: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
 _RESPONSES: dict[int | str, dict[str, Any]] = {
-    **problems("unauthorized", "not_found", "range_not_satisfiable", "queue_unavailable"),
+    **problems(
+        "unauthorized",
+        "not_found",
+        "range_not_satisfiable",
+        "queue_unavailable",
+        "storage_unavailable",
+    ),
     200: {"content": {"image/*": _FILE}, "description": "The file."},
     206: {"content": {"image/*": _FILE}, "description": "The part of it that was asked for."},
     304: {"description": "The client has it already."},

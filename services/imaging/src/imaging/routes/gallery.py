@@ -9,7 +9,7 @@ from imaging.errors import Refused, problems
 from imaging.owners import Asker
 from imaging.schemas import Gallery, Item, UploadStatus
 
-_REFUSALS = ("unauthorized", "queue_unavailable")
+_REFUSALS = ("unauthorized", "queue_unavailable", "storage_unavailable")
 
 router = APIRouter()
 

@@ -26,6 +26,7 @@ _REFUSALS = (
     "truncated_image",
     "too_busy",
     "queue_unavailable",
+    "storage_unavailable",
     "insufficient_storage",
 )
 

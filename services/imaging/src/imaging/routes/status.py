@@ -9,7 +9,7 @@ from imaging.owners import Asker
 from imaging.schemas import Result, Status, UploadStatus
 from offload.fastapi import job_events
 
-_REFUSALS = problems("unauthorized", "not_found", "queue_unavailable")
+_REFUSALS = problems("unauthorized", "not_found", "queue_unavailable", "storage_unavailable")
 
 router = APIRouter()
 

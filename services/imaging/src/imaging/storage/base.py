@@ -39,6 +39,10 @@ class StorageFull(Exception):
         super().__init__("the storage is full: free some space, or give it more")
 
 
+class StorageUnavailable(OSError):
+    """The storage cannot be reached, or refuses; it may be there again soon."""
+
+
 @dataclass(frozen=True, slots=True)
 class Stored:
     """One object as :meth:`Storage.entries` reports it; ``modified``: seconds since 1970."""
@@ -60,7 +64,8 @@ class Storage(Protocol):
     """What a place for files promises.  All of it is synchronous and may block.
 
     Every method that takes a key raises :class:`UnsafeKey` for what is none, and every one
-    that writes raises :class:`StorageFull` where there is no room.
+    that writes raises :class:`StorageFull` where there is no room.  What lies behind a network
+    raises :class:`StorageUnavailable` while it is away.
     """
 
     def check(self) -> None:

@@ -16,7 +16,15 @@ import obstore
 from obstore.exceptions import BaseError
 from obstore.store import S3Store
 
-from imaging.storage.base import NotStored, Stat, StorageFull, Stored, checked, room
+from imaging.storage.base import (
+    NotStored,
+    Stat,
+    StorageFull,
+    StorageUnavailable,
+    Stored,
+    checked,
+    room,
+)
 from imaging.storage.signing import Signer
 from imaging.storage.temporary import TemporaryFolder
 
@@ -25,6 +33,7 @@ from imaging.storage.temporary import TemporaryFolder
 _RETRY_SECONDS = 10
 _RETRIES = 3
 _PAGE = 1000
+_CHECKED = "check/readable"
 _CODE = re.compile(r"<Code>(\w+)</Code>")
 # S3 itself is never full; servers of one's own are, and each has its word for it.
 _FULL = re.compile(r"status code: 507|StorageFull|InsufficientStorage|QuotaExceeded")
@@ -51,9 +60,15 @@ class S3Storage:
         self._signer = None if public is None else _signer(bucket, public)
 
     def check(self) -> None:
-        """Ask for an object that is not there, which needs the network, the keys and the bucket."""
+        """Read an object of ours, which needs the network, the keys, the bucket and its disks.
+
+        A server that has just started may list what it cannot read yet; one that makes
+        buckets for whoever writes must not make the one whose name is wrong.
+        """
         with _plain_errors():
-            next(iter(obstore.list(self._store, "check", chunk_size=1)), None)
+            next(iter(obstore.list(self._store, _CHECKED, chunk_size=1)), None)
+        if self.read(_CHECKED) is None:
+            self.put(_CHECKED, b"It can be read.")
 
     def temporary(self) -> Path:
         """Make an empty file on this machine."""
@@ -159,7 +174,8 @@ def _plain_errors() -> Iterator[None]:
         code = _CODE.search(str(error))
         if _FULL.search(said) or (code and _FULL.search(code[1])):
             raise StorageFull from error
-        raise OSError(f"the bucket refuses: {code[1] if code else said}") from error
+        word = code[1] if code else said
+        raise StorageUnavailable(f"the bucket refuses: {word}") from error
 
 
 def _open(bucket: Bucket) -> S3Store:
