@@ -60,9 +60,6 @@ class Running:
     def ask_to_stop(self) -> None:
         """Let the worker end, the second time without grace."""
         event = self._hurry if self._asks else self._stop
-        if not self._asks:
-            grace = self._options.grace
-            log.info("stopping: what runs has %g s, or until it is asked once more", grace)
         self._asks += 1
         if self._control is None:
             event.set()  # nobody waits for it yet
