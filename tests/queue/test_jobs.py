@@ -235,6 +235,9 @@ def test_jobs_are_found_by_what_they_are(queue: Queue, work: Any) -> None:
     assert (count(status="completed"), count(limit=2)) == (0, 2)
     with pytest.raises(ConfigurationError, match="use pending, running, complete"):
         count(status="done")
+    for name in ("task", "queue", "tag", "schedule"):
+        with pytest.raises(ConfigurationError, match=rf"{name}=\['red', 'big'\]: give one name"):
+            count(**{name: ["red", "big"]})
 
 
 async def test_a_watcher_sees_each_state_in_order_and_then_the_end(queue: Queue, work: Any) -> None:

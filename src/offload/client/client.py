@@ -169,7 +169,9 @@ class Client:
                     pass
         except TimeoutError:
             state = "not finished" if job is None else f"still {job.state}"
-            raise TimeoutError(f"job {job_id} is {state} after {limit:g} s; it goes on") from None
+            # Of a group, each job has what the others have left of the time.
+            waited = round(limit or 0, 2)
+            raise TimeoutError(f"job {job_id} is {state} after {waited:g} s; it goes on") from None
         finally:
             watcher.unsubscribe(subscription)
         return job
