@@ -47,14 +47,9 @@ class AppTasks(Scheduler):
         """Return a task that nobody knows yet.
 
         Raises:
-            ConfigurationError, ArgumentError: it is no function, or one of a queue, which would
-                refuse it, or waits where there is no response to hold.
+            ConfigurationError, ArgumentError: it is one of a queue, which would refuse it, or
+                waits where there is no response to hold.
         """
-        if not callable(call.func):
-            raise ConfigurationError(
-                f"schedule({call.func!r}): give the function and its arguments apart, "
-                "schedule(send, to), not schedule(send(to))"
-            )
         if call.options.wait and call.mode is not Mode.AFTER_ROUTE:
             raise ConfigurationError(
                 "wait=True: only a task of after_route can hold the response: "
