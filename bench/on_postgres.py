@@ -20,7 +20,7 @@ PAIRS = (
 PEERS = (
     Peer("pgqueuer, no results", "postgres_pgqueuer.py", 20_000, ["1000"]),
     Peer("procrastinate, no results", "postgres_procrastinate.py", 1_000, ["50"]),
-    Peer("SAQ", "postgres_saq.py", 1_000, ["50"]),
+    Peer("SAQ", "saq_drain.py", 1_000, ["50"]),
 )
 
 COPY_AS_FINISHED = """

@@ -25,7 +25,7 @@ PAIRS = (
 PEERS = (
     Peer("streaQ", "redis_streaq.py", 5_000, ["64"]),
     Peer("dramatiq, no results", "redis_dramatiq.py", 3_000, ["8"]),
-    Peer("SAQ", "redis_saq.py", 1_000, ["50"]),
+    Peer("SAQ", "saq_drain.py", 1_000, ["50"]),
     Peer("taskiq", "redis_taskiq.py", 1_000, ["100"]),
     Peer("arq", "redis_arq.py", 1_000, ["100"]),
     Peer("Celery, no results", "redis_celery.py", 1_000, ["64"]),

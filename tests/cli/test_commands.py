@@ -37,6 +37,7 @@ def leave() -> None:
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "shop.py").write_text(APP)
     (tmp_path / "scripted.py").write_text(SCRIPTED)
+    (tmp_path / "within.py").write_text("from offload import Queue\nqueue = Queue('memory://')")
     (tmp_path / "needs.py").write_text("import a_library_that_is_not_there")
     return tmp_path
 
@@ -84,7 +85,9 @@ BAD = [
     ("shop:", "write module:queue, as in app:queue"),
     ("shopp:queue", "no module 'shopp' here"),
     ("shop.inner:queue", "no module 'shop.inner' here"),
-    ("shop:quue", "shop has no 'quue'"),
+    ("shop:quue", "shop has no 'quue'; its queues: queue"),
+    ("shop:queue.tasks.quue", "shop has no 'quue'"),
+    ("within:queue", "is there only inside one process"),
     ("shop:queue.tasks", "is a Registry, not a Queue"),
     ("shop:add", "is a Task, not a Queue"),
     (".shop:queue", "--app '.shop:queue'"),

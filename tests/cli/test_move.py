@@ -46,11 +46,15 @@ def test_a_program_reads_one_document(terminal: Terminal) -> None:
 
 
 def test_what_cannot_be_moved_is_one_line(terminal: Terminal) -> None:
+    terminal.app.add.delay(1, 2)
     away = f"redis://127.0.0.1:{free_port()}/0"
     for target, reason in (("memory://", "nothing can be moved"), (away, "cannot be moved to")):
         done = terminal("move", "--from", "data/jobs.db", "--to", target)
         assert (done.code, done.out, len(done.err.splitlines())) == (1, "", 1)
         assert reason in done.err
+    missing = terminal("move", "--from", "jbos.db", "--to", "new.db")
+    assert (missing.code, missing.err) == (1, "offload: jbos.db is not there\n")
+    assert [path.name for path in terminal.folder.glob("*.db*")] == []
     same = terminal("move", "--from", "a.db", "--to", "a.db")
     assert same.code == 2
     assert "the same store" in same.err

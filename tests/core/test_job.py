@@ -5,7 +5,17 @@ from dataclasses import fields, replace
 import pytest
 from hypothesis import given, strategies as st
 
-from offload.core.job import Inputs, NewJob, OnParentFailure, fed, orphaned, repeated, stored
+from offload.core.job import (
+    Inputs,
+    Job,
+    NewJob,
+    OnParentFailure,
+    begun,
+    fed,
+    orphaned,
+    repeated,
+    stored,
+)
 from offload.core.lane import Lane
 from offload.core.records import Failure, Finish
 from offload.core.retry import RetryPolicy
@@ -155,3 +165,24 @@ def test_the_only_argument_needs_no_comma() -> None:
 def test_an_orphan_names_its_parent_and_how_that_ended() -> None:
     parent = replace(stored(NewJob("a", "t"), NOW), state=State.DEAD)
     assert orphaned(parent) == "dependency a dead"
+
+
+def parent(job_id: str, state: State) -> Job:
+    return replace(stored(NewJob(job_id, "t"), NOW), state=state, result=job_id.encode())
+
+
+@pytest.mark.parametrize("rule", OnParentFailure)
+def test_parents_block_a_job_feed_it_or_end_it(rule: OnParentFailure) -> None:
+    asked = NewJob("c", "t", payload=b"[[],{}]", inputs=Inputs.LIST, on_parent_failure=rule)
+    job = stored(asked, NOW)
+    done, runs = parent("1", State.COMPLETE), parent("2", State.RUNNING)
+    assert begun(job, asked, [done, runs, done, runs]) == replace(job, blockers=1)
+    fresh = begun(job, asked, [done, done])
+    assert (fresh.payload, fresh.blockers, fresh.state) == (b"[[[1,1]],{}]", 0, State.PENDING)
+    dead, failed = parent("3", State.DEAD), parent("4", State.FAILED)
+    ended = begun(job, asked, [done, runs, dead, failed])
+    if rule is OnParentFailure.RUN:
+        assert (ended.state, ended.blockers) == (State.PENDING, 1)
+    else:
+        found = (ended.state, ended.error, ended.finished_at)
+        assert found == (State.CANCELLED, orphaned(dead), NOW)

@@ -69,6 +69,11 @@ def test_operators_get_more(options: dict[str, Any]) -> None:
     assert routes(schema(QueueRouter(Queue("memory://"), **options))) == PUBLIC | OPERATOR
 
 
+def test_who_is_checked_need_not_be_an_operator() -> None:
+    guarded = QueueRouter(Queue("memory://"), dependencies=[Depends(only_me)], operator=False)
+    assert routes(schema(guarded)) == PUBLIC
+
+
 def test_each_route_is_on_its_page() -> None:
     page = (Path(__file__).parents[2] / "docs" / "fastapi.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| `(GET|POST) (\S+)`", page, re.MULTILINE)

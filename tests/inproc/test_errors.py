@@ -96,6 +96,17 @@ async def test_e1_no_error_of_a_handler_reaches_another(
     assert await other.wait(10) == "succeeded"
 
 
+async def test_e1_a_call_in_place_of_a_function_is_refused(tasks: AppTasks) -> None:
+    called = works()
+    given: Any = called
+    with pytest.raises(
+        ConfigurationError, match=r"schedule\(send, to\), not schedule\(send\(to\)\)"
+    ):
+        tasks.schedule(given)
+    assert await called == "works"
+    assert tasks.all() == []
+
+
 def test_e1_a_keyboard_interrupt_passes() -> None:
     code = """
 import asyncio

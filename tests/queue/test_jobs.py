@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from offload import (
+    ArgumentError,
     ConfigurationError,
     JobCancelled,
     JobDead,
@@ -61,6 +62,11 @@ def test_an_id_of_ones_own_makes_a_repeated_call_harmless(queue: Queue, work: An
     assert queue.stats()["pending"] == 1
 
 
+def test_arguments_that_are_no_tuple_are_named(work: Any) -> None:
+    with pytest.raises(ArgumentError, match=r"args=7: must be a tuple of arguments, as in \(7,\)"):
+        work.apply_async(7)
+
+
 def test_ids_sort_in_the_order_of_the_calls(work: Any) -> None:
     ids = [work.delay().id for _ in range(3)] + [job.id for job in work.map([()] * 50)]
     assert ids == sorted(ids)
@@ -74,6 +80,11 @@ async def test_waiting_too_long_is_the_builtin_error(work: Any, timeout: float) 
     with pytest.raises(TimeoutError, match=job.id):
         await job.aresult(timeout=timeout)
     assert job.refresh().status == "pending"
+
+
+def test_who_waited_in_vain_is_told_where_the_job_stands(work: Any) -> None:
+    with pytest.raises(TimeoutError, match="is still pending after 1 s; it goes on"):
+        work.delay().result(timeout=1)
 
 
 async def test_a_result_that_is_there_needs_no_time(queue: Queue, work: Any) -> None:
@@ -224,6 +235,9 @@ def test_jobs_are_found_by_what_they_are(queue: Queue, work: Any) -> None:
     assert (count(status="completed"), count(limit=2)) == (0, 2)
     with pytest.raises(ConfigurationError, match="use pending, running, complete"):
         count(status="done")
+    for name in ("task", "queue", "tag", "schedule"):
+        with pytest.raises(ConfigurationError, match=rf"{name}=\['red', 'big'\]: give one name"):
+            count(**{name: ["red", "big"]})
 
 
 async def test_a_watcher_sees_each_state_in_order_and_then_the_end(queue: Queue, work: Any) -> None:

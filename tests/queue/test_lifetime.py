@@ -66,6 +66,11 @@ def test_the_default_file_is_below_the_current_folder(
     assert (tmp_path / ".offload" / "offload.db").exists()
 
 
+def test_a_path_is_taken_in_either_place(tmp_path: Path) -> None:
+    place: Any = tmp_path / "jobs.db"
+    assert Queue(place).url == Queue(db_path=place).url == str(place)
+
+
 @pytest.mark.parametrize("form", ["sqlite:///{}", "sqlite:////{}", "{}"])
 def test_forms_of_a_url(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str) -> None:
     monkeypatch.chdir(tmp_path)

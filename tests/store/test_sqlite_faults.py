@@ -226,6 +226,13 @@ class TestDamaged:
             assert sound(path)
 
 
+async def test_a_folder_in_place_of_the_file_is_named_and_left_alone(path: Path) -> None:
+    folder = path.parent
+    with pytest.raises(StoreError, match="is a folder: name a file in it"):
+        await SQLiteStore(folder).open()
+    assert not folder.with_name(folder.name + "-ticket").exists()
+
+
 class TestLocked:
     @pytest.fixture
     def locked(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[apsw.Connection]:

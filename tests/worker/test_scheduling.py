@@ -184,6 +184,11 @@ async def test_a_worker_that_makes_no_sense_is_refused(
         await queue.arun_worker(stop, install_signals=False, **wrong)
 
 
+async def test_a_worker_that_would_block_a_running_loop_is_refused(queue: Queue) -> None:
+    with pytest.raises(ConfigurationError, match=r"await queue\.arun_worker\(\)"):
+        queue.run_worker()
+
+
 async def test_a_task_may_enqueue_a_job_and_wait_for_it(queue: Queue) -> None:
     """From a thread and from the loop, by the synchronous and by the async methods."""
 

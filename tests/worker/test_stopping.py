@@ -154,6 +154,7 @@ async def test_a_second_signal_hurries(app: Any, stage: Stage) -> None:
         stored = (await job.arefresh()).job
         assert (str(stored.state), stored.attempt) == ("pending", 0)
     assert "Traceback" not in stage.log
+    assert "jobs still running: 2; they have 3600 s" in stage.log
 
 
 @pytest.mark.parametrize("deed", ["gate", "swallow"])

@@ -23,17 +23,25 @@ def load_queue(target: str) -> Queue:
     if folder not in sys.path:
         sys.path.insert(0, folder)
     try:
-        found: object = importlib.import_module(module_name)
+        module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         if error.name is None or not module_name.startswith(error.name):
             raise  # the module is there, but something that it imports is not
         raise ConfigurationError(f"--app {target!r}: no module {error.name!r} here") from None
+    found: object = module
     for name in attribute.split("."):
         if not hasattr(found, name):
-            raise ConfigurationError(f"--app {target!r}: {module_name} has no {name!r}")
+            there = [key for key, value in vars(module).items() if isinstance(value, Queue)]
+            hint = f"; its queues: {', '.join(there)}" if there else ""
+            raise ConfigurationError(f"--app {target!r}: {module_name} has no {name!r}{hint}")
         found = getattr(found, name)
     if not isinstance(found, Queue):
         raise ConfigurationError(f"--app {target!r} is a {type(found).__name__}, not a Queue")
+    if found.store.capabilities.url is None:
+        raise ConfigurationError(
+            f"--app {target!r}: {found.url} is there only inside one process, not for this "
+            "command: give the queue a file, db_path=…, or a server"
+        )
     return found
 
 

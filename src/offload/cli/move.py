@@ -15,7 +15,7 @@ from offload.cli.options import JsonOption
 from offload.cli.output import Failed, emit, facts, say
 from offload.store.base import Moving
 from offload.store.health import Level
-from offload.store.open import examine, open_store, without_password
+from offload.store.open import examine, is_there, open_store, without_password
 
 FromOption = Annotated[
     str,
@@ -45,13 +45,15 @@ def move(
 ) -> None:
     """Move jobs, schedules, dead letters and history to another store, while programs go on.
 
-    Workers of the old store end what they run, and begin nothing more. If it is interrupted, start
-    it again: it goes on.
+    Workers of the old store end what they run, and begin nothing more.
+    If it is interrupted, start it again: it goes on.
 
     Example: offload move --from jobs.db --to postgresql://db/app
     """
     if source == target:
         raise typer.BadParameter("--from and --to are the same store")
+    if not is_there(open_store(source)):
+        raise Failed(f"{source} is not there")
     _require_sound(target)
     try:
         moved = asyncio.run(_looked(source) if dry_run else _moved(source, target, follow))

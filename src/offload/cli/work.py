@@ -62,8 +62,8 @@ def worker(
 ) -> None:
     """Run jobs until Ctrl-C or SIGTERM; a second one does not wait for them.
 
-    Functions run in processes of their own: one that dies costs the jobs that ran in it an
-    attempt, and is replaced.
+    Functions run in processes of their own: one that dies is replaced,
+    and costs the jobs that ran in it an attempt.
 
     Example: offload worker --app app:queue --concurrency 8
     """

@@ -161,16 +161,17 @@ class Client:
         return None if limit is None else limit - (time.monotonic() - began)
 
     async def _wait(self, job_id: str, limit: float | None) -> Job | None:
-        watcher = self._watcher
+        watcher, job = self._watcher, None
         subscription = await watcher.subscribe(job_id)
         try:
             async with asyncio.timeout(limit if limit is None else max(limit, 0.001)):
                 while (job := await subscription.next()) is not None and not job.is_final:
                     pass
         except TimeoutError:
-            raise TimeoutError(
-                f"job {job_id} is not finished after {limit:g} s; it goes on"
-            ) from None
+            state = "not finished" if job is None else f"still {job.state}"
+            # Of a group, each job has what the others have left of the time.
+            waited = round(limit or 0, 2)
+            raise TimeoutError(f"job {job_id} is {state} after {waited:g} s; it goes on") from None
         finally:
             watcher.unsubscribe(subscription)
         return job

@@ -56,14 +56,21 @@ class Shape:
         Raises:
             ArgumentError: an argument is missing, unknown, given twice or one too many.
         """
-        if len(args) < self._by_position_only:
+        try:
+            count = len(args)
+        except TypeError:
+            said = f"task {self._task!r}: args={args!r}"
+            raise ArgumentError(
+                f"{said}: must be a tuple of arguments, as in ({args!r},)"
+            ) from None
+        if count < self._by_position_only:
             # Python 3.13 binds `f(a=1)` to `def f(a, /, **rest)`, and the call then fails.
             raise ArgumentError(
                 f"task {self._task!r}: it takes {self._by_position_only} arguments by position, "
                 f"the first is {next(iter(self._signature.parameters))!r}"
             )
         # `bind` takes longer than all the rest; the common call does not need it.
-        if not kwargs and self._least <= len(args) <= self._most:
+        if not kwargs and self._least <= count <= self._most:
             return
         try:
             self._signature.bind(*args, **kwargs)

@@ -5,7 +5,7 @@ Instants are integer Unix milliseconds as the store's clock gives them; duration
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from offload.core.lane import Lane
@@ -179,6 +179,22 @@ def fed(payload: bytes, inputs: Inputs, results: Sequence[bytes]) -> bytes:
     first = b"[" + b",".join(results) + b"]" if inputs is Inputs.LIST else results[0]
     rest = payload.removeprefix(b"[[")
     return b"[[" + first + (b"" if rest.startswith(b"]") else b",") + rest
+
+
+def begun(job: Job, asked: NewJob, parents: Sequence[Job]) -> Job:
+    """Return a job as its parents, in the order asked for, let it begin.
+
+    It is blocked, cancelled because one of them has no result, or ready with their results.
+    """
+    job = replace(job, blockers=len({each.id for each in parents if not each.is_final}))
+    failed = [each for each in parents if each.is_final and each.state is not State.COMPLETE]
+    if failed and asked.on_parent_failure is OnParentFailure.CANCEL:
+        error = orphaned(failed[0])
+        return replace(job, state=State.CANCELLED, error=error, finished_at=job.created_at)
+    if job.blockers:
+        return job
+    results = [each.result or b"null" for each in parents]
+    return replace(job, payload=fed(job.payload, asked.inputs, results))
 
 
 def orphaned(parent: Job) -> str:

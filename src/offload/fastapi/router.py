@@ -64,8 +64,8 @@ class QueueRouter(APIRouter):
     `app.include_router(QueueRouter(queue), prefix="/tasks")`. Whoever can reach the routes
     can read every job whose id they know and retry every dead letter: give `dependencies`
     that check who asks. The operator's routes (all jobs and what is kept of them, replays, many
-    dead letters at once, schedules, queues, workers, numbers, health) are mounted only with
-    `dependencies`, or with an explicit `operator=True`. What changes something is refused to
+    dead letters at once, schedules, queues, workers, numbers, health) are mounted with
+    `dependencies`, unless `operator` says otherwise. What changes something is refused to
     pages of other sites, unless `cross_site` says that they may. Every other option is
     APIRouter's.
     """
@@ -76,7 +76,7 @@ class QueueRouter(APIRouter):
         *,
         dependencies: Sequence[Dependency] | None = None,
         tags: list[str | Enum] | None = None,
-        operator: bool = False,
+        operator: bool | None = None,
         cross_site: bool = False,
         default_page_size: int = 20,
         max_page_size: int = 100,
@@ -89,7 +89,7 @@ class QueueRouter(APIRouter):
         guards = [] if cross_site else [Depends(refuse_cross_site)]
         super().__init__(dependencies=[*guards, *(dependencies or ())], tags=tags, **options)
         self._add_jobs(JobEndpoints(queue), page)
-        if dependencies or operator:
+        if bool(dependencies) if operator is None else operator:
             self._add_operators(OperatorEndpoints(queue), page)
             self._add_records(RecordEndpoints(queue))
             self._add_steering(SteeringEndpoints(queue))

@@ -34,11 +34,16 @@ def new_job(call: Call) -> NewJob | None:
     None if the function is none of a queue's.
 
     Raises:
-        ConfigurationError: an option cannot hold for a job.
+        ConfigurationError: it is no function, or an option cannot hold for a job.
         ArgumentError, PayloadError: the arguments do not fit.
     """
     func, options = call.func, call.options
     if not isinstance(func, QueueTask):
+        if not callable(func):
+            raise ConfigurationError(
+                f"schedule({func!r}): give the function and its arguments apart, "
+                "schedule(send, to), not schedule(send(to))"
+            )
         if options.durable:
             raise ConfigurationError(
                 f"durable=True: {getattr(func, '__qualname__', func)} is no queue task: "

@@ -20,7 +20,8 @@ class TaskManager:
     """Starts coroutines under ids of the program's own, one at a time for each id.
 
     `TaskManager(get_tasks(app))` shares the application's limits, and its shutdown waits for the
-    tasks. What has ended can be looked up for `result_ttl` seconds.
+    tasks; one of its own needs an `aclose` in your lifespan. What has ended can be looked up for
+    `result_ttl` seconds.
     """
 
     def __init__(self, tasks: AppTasks | None = None) -> None:

@@ -68,8 +68,10 @@ class Inspection(Base):
             limit: how many.
 
         Raises:
-            ConfigurationError: there is no such status, or a moment is none.
+            ConfigurationError: there is no such status, a moment is none, or a name no text.
         """
+        for name, word in (("task", task), ("queue", queue), ("tag", tag), ("schedule", schedule)):
+            _require_text(name, word)
         wanted = JobFilter(
             states=_states(status),
             task=task,
@@ -202,6 +204,11 @@ def _states(status: str | Sequence[str] | None) -> tuple[State, ...]:
         return tuple(State("complete" if name == "completed" else name) for name in names)
     except ValueError:
         raise ConfigurationError(f"status={status!r}: use {', '.join(State)}") from None
+
+
+def _require_text(name: str, word: object) -> None:
+    if not isinstance(word, str | None):
+        raise ConfigurationError(f"{name}={word!r}: give one name, or None for all")
 
 
 def _moment(name: str, moment: Instant | None) -> int | None:

@@ -90,7 +90,7 @@ class Queue(
                 raise ConfigurationError(f"{option}={value!r}: must be 1 byte or more")
         if result_ttl is not None:
             check("result_ttl", result_ttl)  # obeyed by the janitor: no job repeats it
-        place = url or fspath(db_path or DEFAULT_PATH)
+        place = fspath(url or db_path or DEFAULT_PATH)
         self.url = without_password(place)
         self.workers = workers
         self.result_ttl = result_ttl

@@ -10,6 +10,7 @@ from offload.core.errors import ConfigurationError
 from offload.queue.base import Base
 from offload.queue.running import Running, stop_signals
 from offload.store.base import Store
+from offload.store.loop import running_loop
 from offload.worker.crew import CrewOptions
 from offload.worker.userloop import UserLoop
 from offload.worker.worker import WorkerOptions
@@ -40,9 +41,11 @@ class Working(Base):
         which the command gives, functions run in processes of their own.
 
         Raises:
-            ConfigurationError: `queues` or `concurrency` make no sense, or a process of the
-                crew could not import the application.
+            ConfigurationError: `queues` or `concurrency` make no sense, an event loop runs on
+                this thread, or a process of the crew could not import the application.
         """
+        if running_loop() is not None:
+            raise ConfigurationError("an event loop runs here: await queue.arun_worker()")
         options = replace(self._worker_options(concurrency, queues, grace), crew=crew)
 
         if crew is not None:

@@ -66,6 +66,13 @@ def without_password(url: str) -> str:
     return url.replace(f":{secret}@", ":…@", 1) if secret else url
 
 
+def is_there(store: Store) -> bool:
+    """Return False for a file that nobody has made yet."""
+    from offload.store.sqlite import SQLiteStore  # noqa: PLC0415 - as above
+
+    return not isinstance(store, SQLiteStore) or store.path.exists()
+
+
 def examine(store: Store) -> list[Finding]:
     """Return what there is to say of a store's health; it is neither opened nor made."""
     if store.capabilities.url is not None and store.capabilities.url.startswith(REDIS):

@@ -4,21 +4,11 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import replace
 
-from offload.core.job import Job, NewJob, OnParentFailure, fed, orphaned
+from offload.core.job import Job, OnParentFailure, fed, orphaned
 from offload.core.records import Family
 from offload.core.states import State
 from offload.store.base import Channel
 from offload.store.memory.tables import Tables, given_up
-
-
-def begun(db: Tables, job: Job, asked: NewJob) -> Job:
-    """Return a new job as its parents let it begin: blocked, ready, or cancelled."""
-    parents = [db.jobs[parent] for parent in dict.fromkeys(asked.depends_on)]
-    job = replace(job, blockers=sum(not parent.is_final for parent in parents))
-    for parent in parents:
-        if parent.is_final and _orphans(parent, asked):
-            return given_up(job, orphaned(parent), job.created_at)
-    return _with_inputs(db, job, asked)
 
 
 def settle(db: Tables, ended: Iterable[Job]) -> None:
@@ -38,20 +28,12 @@ def settle(db: Tables, ended: Iterable[Job]) -> None:
 def _after(db: Tables, child: Job, parent: Job) -> Job:
     child = replace(child, blockers=child.blockers - 1)
     asked = db.waiters[child.id]
-    if _orphans(parent, asked):
+    if parent.state is not State.COMPLETE and asked.on_parent_failure is OnParentFailure.CANCEL:
         return given_up(child, orphaned(parent), db.clock.now())
-    return _with_inputs(db, child, asked)
-
-
-def _orphans(parent: Job, asked: NewJob) -> bool:
-    return parent.state is not State.COMPLETE and asked.on_parent_failure is OnParentFailure.CANCEL
-
-
-def _with_inputs(db: Tables, job: Job, asked: NewJob) -> Job:
-    if job.blockers:
-        return job
-    results = [db.jobs[parent].result or b"null" for parent in asked.depends_on]
-    return replace(job, payload=fed(job.payload, asked.inputs, results))
+    if child.blockers:
+        return child
+    results = [db.jobs[each].result or b"null" for each in asked.depends_on]
+    return replace(child, payload=fed(child.payload, asked.inputs, results))
 
 
 def dependents(db: Tables, job_id: str) -> list[Job]:

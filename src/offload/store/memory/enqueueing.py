@@ -5,7 +5,7 @@ from dataclasses import replace
 from functools import partial
 
 from offload.core.errors import DependencyError, DuplicateJob
-from offload.core.job import Job, NewJob, repeated, stored
+from offload.core.job import Job, NewJob, begun, repeated, stored
 from offload.core.records import Repeat
 from offload.core.states import LIVE, State
 from offload.core.unique import OnConflict, Scope, UniqueKey
@@ -71,7 +71,8 @@ def _gives_way(holder: Job, unique: UniqueKey) -> bool:
 
 
 def _insert(db: Tables, asked: NewJob) -> None:
-    job = dependencies.begun(db, stored(asked, db.clock.now()), asked)
+    parents = [db.jobs[parent] for parent in asked.depends_on]
+    job = begun(stored(asked, db.clock.now()), asked, parents)
     db.arrive(job)
     if asked.depends_on:
         db.waiters[job.id] = asked

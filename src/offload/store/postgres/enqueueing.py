@@ -7,7 +7,7 @@ from psycopg.errors import UniqueViolation
 
 from offload.core.alike import Alike
 from offload.core.errors import DependencyError, DuplicateJob
-from offload.core.job import Job, NewJob, OnParentFailure, fed, orphaned, stored
+from offload.core.job import Job, NewJob, begun, stored
 from offload.core.lane import Lane
 from offload.core.states import State
 from offload.core.unique import OnConflict, UniqueKey
@@ -159,20 +159,14 @@ async def _insert_dependent(
     tx: Session, new: NewJob, elders: Mapping[str, tuple[int, Job]]
 ) -> bool:
     """Insert a job as its parents let it begin: blocked, ready, or cancelled."""
-    parents = [elders[parent][1] for parent in new.depends_on]
+    job = begun(stored(new, 0), new, [elders[parent][1] for parent in new.depends_on])
     seqs = numbers([elders[parent][0] for parent in new.depends_on])
-    blockers = len({parent.id for parent in parents if not parent.is_final})
-    failed = [each for each in parents if each.is_final and each.state is not State.COMPLETE]
-    stillborn = failed and new.on_parent_failure is OnParentFailure.CANCEL
-    if not blockers and not stillborn:
-        results = [parent.result or b"null" for parent in parents]
-        new = replace(new, payload=fed(new.payload, new.inputs, results))
-    if not await _insert(tx, new, blockers):
+    if not await _insert(tx, replace(new, payload=job.payload), job.blockers):
         return False
     await tx.fetch("await_parents", seqs=seqs)
     await tx.fetch("insert_dependencies", parents=seqs, id=new.id)
-    if stillborn:
-        await tx.fetch("stillborn", error=orphaned(failed[0]), id=new.id)
+    if job.is_final:
+        await tx.fetch("stillborn", error=job.error, id=new.id)
     return True
 
 

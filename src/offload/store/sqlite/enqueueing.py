@@ -7,7 +7,7 @@ from itertools import chain
 
 from offload.core.alike import Alike
 from offload.core.errors import DependencyError, DuplicateJob, OffloadError
-from offload.core.job import Job, NewJob, OnParentFailure, fed, orphaned, stored
+from offload.core.job import Job, NewJob, begun, stored
 from offload.core.lane import Lane
 from offload.core.states import State
 from offload.core.unique import OnConflict, UniqueKey
@@ -177,14 +177,9 @@ def _holder(tx: Transaction, unique: UniqueKey, now: int) -> str | None:
 def _insert_dependent(tx: Transaction, new: NewJob, job: Job) -> None:
     """Insert a job as its parents let it begin: blocked, ready, or cancelled."""
     parents = _read(tx, new.depends_on)
-    blockers = len({parent.id for parent in parents if not parent.is_final})
-    failed = [each for each in parents if each.is_final and each.state is not State.COMPLETE]
-    stillborn = failed and new.on_parent_failure is OnParentFailure.CANCEL
-    if not blockers and not stillborn:
-        results = [parent.result or b"null" for parent in parents]
-        job = replace(job, payload=fed(job.payload, new.inputs, results))
-    tx.execute(SQL["insert_job"], new_row(new, replace(job, blockers=blockers)))
+    job = begun(job, new, parents)
+    tx.execute(SQL["insert_job"], new_row(new, job))
     places = [(place, job.id, parent.id) for place, parent in enumerate(parents)]
     tx.each(SQL["insert_dependency"], places)
-    if stillborn:
-        tx.execute(SQL["stillborn"], (orphaned(failed[0]), job.id))
+    if job.is_final:
+        tx.execute(SQL["stillborn"], (job.error, job.id))

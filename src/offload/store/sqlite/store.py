@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import apsw
 
 from offload.core.alike import Alike
-from offload.core.errors import ConfigurationError, OffloadError
+from offload.core.errors import ConfigurationError, OffloadError, StoreError
 from offload.core.job import Job, NewJob
 from offload.core.parcel import Parcel
 from offload.core.records import DeadLetter, Finish, Held, Report
@@ -77,6 +77,8 @@ class SQLiteStore(Reading):
         self._writer = writer
 
     def _prepare(self) -> None:
+        if self.path.is_dir():
+            raise StoreError(f"{self.path} is a folder: name a file in it, {self.path}/jobs.db")
         with connection.translated(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             connection.refuse_network_file_system(self.path)

@@ -1,4 +1,4 @@
-"""Empty jobs through SAQ: `python postgres_saq.py URL COUNT CONCURRENCY`.
+"""Empty jobs through SAQ, on PostgreSQL or Redis: `python saq_drain.py URL COUNT CONCURRENCY`.
 
 Prints the jobs a second. Results are stored. Its enqueue takes one job at a time.
 """
@@ -8,6 +8,7 @@ import sys
 import time
 from typing import Any
 
+import uvloop
 from saq import Queue, Worker
 
 
@@ -41,4 +42,4 @@ async def main(url: str, count: int, concurrency: int) -> float:
 
 if __name__ == "__main__":
     url, count, concurrency = sys.argv[1:]
-    print(asyncio.run(main(url, int(count), int(concurrency))))
+    print(uvloop.run(main(url, int(count), int(concurrency))))
