@@ -1,7 +1,6 @@
 """`add_tasks`, and what endpoints, dependencies and programs schedule request tasks with."""
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack
 from typing import Annotated, Any, ParamSpec, Unpack
 
 from fastapi import Depends
@@ -146,20 +145,7 @@ async def _request_tasks(connection: HTTPConnection) -> RequestTasks:
     exchange = _exchange(connection)
     if exchange.use():
         await exchange.enter()
-    # Before ASGI 2.4 (uvicorn has 2.3) a stream is sent by a task of its own, which does not see
-    # the exception that it answers. What FastAPI closes before the handlers are asked does.
-    closing: AsyncExitStack | None = connection.scope.get("fastapi_function_astack")
-    if closing is not None:
-        closing.push(_noting(exchange))
     return RequestTasks(exchange)
-
-
-def _noting(exchange: HttpExchange) -> Callable[[object, BaseException | None, object], None]:
-    def note(_kind: object, error: BaseException | None, _traceback: object) -> None:
-        if isinstance(error, Exception) and not isinstance(error, LEFT):
-            exchange.raised(error)
-
-    return note
 
 
 Tasks = Annotated[RequestTasks, Depends(_request_tasks)]
