@@ -12,7 +12,7 @@ from offload.core.errors import ConfigurationError, JobPurged
 from offload.core.job import Job, NewJob
 from offload.core.options import QueueOptions
 from offload.core.records import Part
-from offload.store.base import Channel, Joining, Store
+from offload.store.base import Blocking, Channel, Joining, Store
 from offload.store.loop import IOLoop, is_driven
 from offload.tasks.registry import Registry
 from offload.transactions.links import linked
@@ -47,6 +47,7 @@ class Client:
         `patience` is how many seconds to wait for a result if nobody says, None for ever.
         """
         self.store = store
+        self._blocking = store if isinstance(store, Blocking) else None
         self.loop = loop
         self._patience = patience
         self._opened = False
@@ -109,6 +110,9 @@ class Client:
             ConfigurationError: nothing leads from that connection to the queue.
         """
         if connection is None:
+            stored = await self._enqueued_here(jobs)
+            if stored is not None:
+                return stored
             return await self.call(lambda store: store.enqueue(jobs))
         link = linked(connection)
         if link.is_async and is_driven():
@@ -121,6 +125,11 @@ class Client:
             if joined is not None:
                 return await joined.enqueue(jobs)
         return await self.outboxes.put(link, jobs)
+
+    async def _enqueued_here(self, jobs: Sequence[NewJob]) -> Sequence[Job] | None:
+        if self._opened and self._blocking is not None and is_driven():
+            return await self._blocking.enqueue_here(jobs)
+        return None
 
     async def promise(self, jobs: Sequence[NewJob], connection: object) -> bool:
         """Write jobs into the outbox of the connection's database, if that has one."""
