@@ -110,10 +110,11 @@ class Client:
             ConfigurationError: nothing leads from that connection to the queue.
         """
         if connection is None:
-            stored = await self._enqueued_here(jobs)
-            if stored is not None:
-                return stored
-            return await self.call(lambda store: store.enqueue(jobs))
+            cursor = self.store.cursor(Channel.CHANGED)
+            stored = await self._enqueued(jobs)
+            if len(stored) == 1:
+                self._watcher.note(stored[0], cursor)
+            return stored
         link = linked(connection)
         if link.is_async and is_driven():
             raise ConfigurationError(
@@ -126,10 +127,12 @@ class Client:
                 return await joined.enqueue(jobs)
         return await self.outboxes.put(link, jobs)
 
-    async def _enqueued_here(self, jobs: Sequence[NewJob]) -> Sequence[Job] | None:
+    async def _enqueued(self, jobs: Sequence[NewJob]) -> Sequence[Job]:
         if self._opened and self._blocking is not None and is_driven():
-            return await self._blocking.enqueue_here(jobs)
-        return None
+            stored = await self._blocking.enqueue_here(jobs)
+            if stored is not None:
+                return stored
+        return await self.call(lambda store: store.enqueue(jobs))
 
     async def promise(self, jobs: Sequence[NewJob], connection: object) -> bool:
         """Write jobs into the outbox of the connection's database, if that has one."""

@@ -31,7 +31,7 @@ CODES = {
 }
 CHANNELS = {code: channel for channel, code in CODES.items()}
 
-SPACING, BURST = 0.004, 25
+SPACING, BURST = 0.002, 25
 """Seconds between two rings of one process, but for so many at once after a silence: what comes in
 between is told together."""
 PATIENCE = 0.01
