@@ -319,7 +319,7 @@ def has_hung_up(connection: Connection) -> bool:
     poll = select.poll()
     try:
         poll.register(connection.fileno(), select.POLLIN)
-        if poll.poll(0):  # the end, or word of it, or a setting that has changed
+        while poll.poll(0):  # the end, behind word of it, or a setting that has changed
             connection.pgconn.consume_input()
     except psycopg.Error:
         return True

@@ -108,9 +108,7 @@ class Wire:
             await self._arrived(answer)
         return self._rows(sql, answer.checked())
 
-    def _asked(
-        self, sql: str, values: Mapping[str, Any], ring: Ring | None
-    ) -> Iterator["Answer"]:
+    def _asked(self, sql: str, values: Mapping[str, Any], ring: Ring | None) -> Iterator["Answer"]:
         """Send what it takes, step by step; each step begins when the answer before has come."""
         statement, pgconn = numbered(sql), self._connection.pgconn
         asked = [values[name] for name in statement.names]
