@@ -16,7 +16,9 @@ from offload.store.base import Channel
 from offload.store.loop import IOLoop
 from offload.store.postgres import PostgresStore, bell as bells
 from offload.store.postgres.bell import Bell
+from offload.store.postgres.connection import Connection
 from offload.store.postgres.url import parsed
+from offload.store.postgres.wire import BlockingWire
 from offload.testing.conformance.steps import FAR, new
 from tests.servers.proxy import before
 
@@ -65,6 +67,12 @@ def test_a_thread_stores_its_jobs_itself(threaded: Threaded) -> None:
     again = threaded.here(new("b"), new("c"))
     assert ids(again) == ["b", "c"]
     assert threaded.loop.run(threaded.store.get(["b", "c"])) == again
+
+
+def made(threaded: Threaded) -> tuple[Connection, BlockingWire]:
+    found = threaded.store._direct._made  # noqa: SLF001 - nothing else tells
+    assert found is not None
+    return found
 
 
 @asynccontextmanager
@@ -152,6 +160,19 @@ def test_a_connection_that_an_operator_ends_is_made_anew(
     assert ids(threaded.here(new("a"))) == ["a"]
 
 
+def test_nobody_connects_twice(threaded: Threaded) -> None:
+    threaded.connect()
+    before = made(threaded)
+    direct = threaded.store._direct  # noqa: SLF001 - as another thread that saw none would ask
+
+    async def ask() -> None:
+        direct._connect()  # noqa: SLF001
+        assert direct._connecting is None  # noqa: SLF001
+
+    threaded.loop.run(ask())
+    assert made(threaded) is before
+
+
 def test_a_closed_store_connects_no_more(threaded: Threaded) -> None:
     threaded.connect()
     threaded.loop.run(threaded.store.close())
@@ -165,9 +186,7 @@ async def test_behind_a_pooler_nothing_of_a_session_is_used(postgres_url: str) -
         for job_id in "abc":
             assert ids(await asyncio.to_thread(pooled.here, new(job_id))) == [job_id]
             assert await heard.get() is Channel.READY
-    direct = pooled.store._direct._connection  # noqa: SLF001 - nothing else tells
-    assert direct is not None
-    found = direct.pgconn.exec_(b"SELECT count(*) FROM pg_prepared_statements")
+    found = made(pooled)[0].pgconn.exec_(b"SELECT count(*) FROM pg_prepared_statements")
     assert found.get_value(0, 0) == b"0"
     await asyncio.to_thread(pooled.close)
 
@@ -186,9 +205,7 @@ class TestNetwork:
             cut.lose_reply()
             await self.goes_the_long_way(threaded, new("lost"))
             await asyncio.to_thread(threaded.connect)
-            wire = threaded.store._direct._wire  # noqa: SLF001 - 15 s are too long
-            assert wire is not None
-            monkeypatch.setattr(wire, "_limit", 0.1)
+            monkeypatch.setattr(made(threaded)[1], "_limit", 0.1)  # 15 s are too long
             cut.freeze()
             assert await asyncio.to_thread(threaded.here, new("late")) is None
             cut.thaw()

@@ -36,8 +36,8 @@ class Direct:
         self._home = asyncio.get_running_loop()
         self._turn = threading.Lock()
         self._connecting: asyncio.Task[None] | None = None
-        self._connection: Connection | None = None
-        self._wire: BlockingWire | None = None
+        self._made: tuple[Connection, BlockingWire] | None = None
+        """Set on the loop, where there is none; taken away by who has the turn."""
         self._closed = False
 
     async def insert(self, jobs: Sequence[NewJob]) -> list[Job] | None:
@@ -59,16 +59,16 @@ class Direct:
         if self._connecting is not None:
             self._connecting.cancel()
             await asyncio.wait([self._connecting])
-        await asyncio.to_thread(self._turn.acquire)
+        await asyncio.to_thread(self._turn.acquire)  # and never released
         self._drop()
 
     async def _inserted(self, jobs: Sequence[NewJob]) -> list[Job] | None:
-        connection, wire = self._connection, self._wire
-        if connection is None or wire is None or has_hung_up(connection):
+        if self._made is not None and has_hung_up(self._made[0]):
             self._drop()
-            if not self._closed:
-                self._home.call_soon_threadsafe(self._connect)
+        if self._made is None:
+            self._home.call_soon_threadsafe(self._connect)
             return None
+        connection, wire = self._made
         session = Session(connection, wire, self._address, self._clock, self._ring)
         try:
             stored = await insert(session, jobs)
@@ -83,12 +83,12 @@ class Direct:
         return stored
 
     def _drop(self) -> None:
-        if self._connection is not None:
-            self._connection.pgconn.finish()
-        self._connection = self._wire = None
+        made, self._made = self._made, None
+        if made is not None:
+            made[0].pgconn.finish()
 
     def _connect(self) -> None:
-        if self._connecting is None and not self._closed:
+        if self._made is None and self._connecting is None and not self._closed:
             self._connecting = self._home.create_task(self._connected(), name="offload-direct")
 
     async def _connected(self) -> None:
@@ -98,7 +98,6 @@ class Direct:
             log.debug("no direct connection for now: %s", error)
         else:
             prepares = not self._address.pooled
-            self._wire = BlockingWire(connection, prepares=prepares, limit=LIMIT)
-            self._connection = connection
+            self._made = connection, BlockingWire(connection, prepares=prepares, limit=LIMIT)
         finally:
             self._connecting = None
