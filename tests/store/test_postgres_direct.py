@@ -14,7 +14,7 @@ from offload.core.lane import Lane
 from offload.core.unique import UniqueKey
 from offload.store.base import Channel
 from offload.store.loop import IOLoop
-from offload.store.postgres import PostgresStore, bell as bells
+from offload.store.postgres import PostgresStore, bell as bells, writer as writers
 from offload.store.postgres.bell import Bell
 from offload.store.postgres.connection import Connection
 from offload.store.postgres.url import parsed
@@ -145,6 +145,20 @@ def test_who_finds_it_taken_does_not_wait(threaded: Threaded) -> None:
     with threaded.store._direct._turn:  # noqa: SLF001 - as another thread would
         assert threaded.here(new("a")) is None
     assert ids(threaded.here(new("a"))) == ["a"]
+
+
+def test_who_comes_with_many_others_shares_a_group(
+    threaded: Threaded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writers, "LASTS", FAR)
+    threaded.connect()
+    assert ids(threaded.here(new("alone"))) == ["alone"]
+
+    async def crowd() -> None:
+        await asyncio.gather(*(threaded.store.enqueue([new(f"j{n}")]) for n in range(9)))
+
+    threaded.loop.run(crowd())
+    assert threaded.here(new("a")) is None
 
 
 def test_a_connection_that_an_operator_ends_is_made_anew(

@@ -151,9 +151,11 @@ class PostgresStore(Reading):
         return await self._surely(self._writer.enqueue(asked))
 
     async def enqueue_here(self, jobs: Sequence[NewJob]) -> Sequence[Job] | None:
-        """Insert a few plain jobs on a connection for blocking threads, if that is free."""
-        is_simple = 0 < len(jobs) < COPY_FROM and all_plain(jobs) and not has_lanes(jobs)
-        if not is_simple or not self._is_open:
+        """Insert a few plain jobs on a connection for blocking threads, if nobody else enqueues."""
+        # Many threads are better off if what they enqueue shares a commit.
+        if not self._is_open or self._writer.is_busy:
+            return None
+        if not 0 < len(jobs) < COPY_FROM or not all_plain(jobs) or has_lanes(jobs):
             return None
         return await self._direct.insert(list(jobs) if isinstance(jobs, Alike) else jobs)
 
