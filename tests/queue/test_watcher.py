@@ -107,6 +107,9 @@ def test_who_waits_for_what_it_enqueued_does_not_look_first(
 
     job = work.delay()
     with pytest.raises(TimeoutError):
-        job.result(timeout=0)
+        job.result(timeout=0.01)
     assert store.count == 0
+    with pytest.raises(TimeoutError):
+        job.result(timeout=0)  # that is to look
+    assert store.count == 1
     queue.close()

@@ -174,7 +174,7 @@ class Client:
 
     async def _wait(self, job_id: str, limit: float | None) -> Job | None:
         watcher = self._watcher
-        subscription = await watcher.subscribe(job_id)
+        subscription = await watcher.subscribe(job_id, anew=limit == 0)  # 0 is to look
         try:
             async with asyncio.timeout(limit if limit is None else max(limit, 0.001)):
                 while (job := await subscription.next()) is not None and not job.is_final:

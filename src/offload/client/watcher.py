@@ -76,14 +76,18 @@ class Watcher:
         """Take what an enqueue has answered, of any thread, with the count from before it."""
         self._newest = job, cursor, time.monotonic()
 
-    async def subscribe(self, job_id: str) -> Subscription:
-        """Begin to watch a job; its current state is the first that comes."""
+    async def subscribe(self, job_id: str, *, anew: bool = False) -> Subscription:
+        """Begin to watch a job; its current state is the first that comes.
+
+        That is read `anew`, or may be what an enqueue has just answered.
+        """
         subscription = Subscription(job_id)
         # First listed, then read: a change in between is seen by the pump, or by this read.
         self._watched[job_id].add(subscription)
         cursor = self._store.cursor(Channel.CHANGED)
         try:
-            subscription.offer(self._fresh(job_id, cursor) or await self._look(job_id))
+            fresh = None if anew else self._fresh(job_id, cursor)
+            subscription.offer(fresh or await self._look(job_id))
         except BaseException:
             self.unsubscribe(subscription)
             raise
