@@ -34,10 +34,17 @@ TRANSACTIONS = "SELECT xact_commit + xact_rollback FROM pg_stat_database WHERE d
 
 
 def finish_all(url: str) -> None:
-    """Turn what is pending into finished jobs, and leave the table as vacuum would."""
+    """Turn what is pending into finished jobs."""
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(COPY_AS_FINISHED)
+    settle(url)
+
+
+def settle(url: str) -> None:
+    """Leave the table as autovacuum and the next checkpoint would, and neither to come."""
+    with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("VACUUM ANALYZE offload.jobs")
+        connection.execute("CHECKPOINT")
 
 
 def ended(url: str, since: int) -> Span:
@@ -66,6 +73,7 @@ def served(url: str) -> Served:
         operations=partial(transactions, url),
         finish_all=finish_all,
         ended=ended,
+        settle=settle,
     )
 
 

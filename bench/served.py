@@ -60,6 +60,8 @@ class Served:
     """Turns what is pending into finished jobs: running them would take minutes."""
     ended: Callable[[str, int], Span]
     """What has ended after an instant."""
+    settle: Callable[[str], None] = lambda _: None
+    """Has the server do at once what so many new rows leave it to do in the next minutes."""
 
 
 def figures(server: Served, *, rounds: int, samples: int, rows: int) -> Figures:
@@ -137,6 +139,7 @@ def _crowded(server: Served, rows: int) -> Figures:
         _fill(bench, rows)
         server.finish_all(place)
         _fill(bench, rows)
+        server.settle(place)
         crowded = _drained_from_the_front(server, bench)
     return {
         "empty store, jobs/s": empty,

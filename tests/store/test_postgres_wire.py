@@ -12,17 +12,20 @@ from offload.store.postgres import PostgresStore, store as postgres_store
 from offload.store.postgres.bell import Bell
 from offload.store.postgres.connection import connected
 from offload.store.postgres.url import parsed
-from offload.store.postgres.wire import Wire, numbered
+from offload.store.postgres.wire import BlockingWire, Wire, numbered
 from offload.testing.conformance.steps import FAR, end, put, take
 
 LARGE = 20_000_000
 """More bytes than a socket takes at once."""
 
 
-@pytest.fixture
-async def wire(postgres_url: str) -> AsyncIterator[Wire]:
+@pytest.fixture(params=["awaits", "blocks"])
+async def wire(request: pytest.FixtureRequest, postgres_url: str) -> AsyncIterator[Wire]:
     async with await connected(parsed(postgres_url), tuned=False) as connection:
-        yield Wire(connection, prepares=True)
+        if request.param == "awaits":
+            yield Wire(connection, prepares=True)
+        else:
+            yield BlockingWire(connection, prepares=True, limit=FAR)
 
 
 def test_a_value_that_is_needed_twice_is_sent_once() -> None:
@@ -48,6 +51,31 @@ async def test_a_row_does_not_count_before_the_commit(wire: Wire) -> None:
         with pytest.raises(psycopg.errors.UniqueViolation):
             await wire.fetch("INSERT INTO t VALUES (1), (1) RETURNING n", {})
     assert await wire.fetch("SELECT n FROM t", {}) == []
+
+
+async def test_a_ring_is_heard(wire: Wire, postgres_url: str) -> None:
+    async with await connected(parsed(postgres_url), tuned=False) as other:
+        await other.execute(b"LISTEN rings")
+        for number in range(3):  # at first as it stands, then prepared
+            assert await wire.fetch("SELECT 1", {}, [b"rings", b"%d" % number]) == [(1,)]
+            [heard] = [each async for each in other.notifies(timeout=FAR, stop_after=1)]
+            assert heard.payload == str(number)
+
+
+async def test_a_refusal_ahead_of_a_ring_is_told(wire: Wire) -> None:
+    await wire.fetch("CREATE TEMP TABLE t (n int UNIQUE DEFERRABLE INITIALLY DEFERRED)", {})
+    ring = [b"rings", b""]
+    for _ in range(3):
+        with pytest.raises(psycopg.errors.UniqueViolation):
+            await wire.fetch("INSERT INTO t VALUES (1), (1) RETURNING n", {}, ring)
+        with pytest.raises(psycopg.errors.DivisionByZero):
+            await wire.fetch("SELECT 1 / 0", {}, ring)
+    assert await wire.fetch("SELECT n FROM t", {}, ring) == []
+
+
+async def test_a_ring_that_is_refused_spoils_nothing(wire: Wire) -> None:
+    for _ in range(2):
+        assert await wire.fetch("SELECT 1", {}, [b"", b"a ring without a name"]) == [(1,)]
 
 
 async def test_a_text_is_not_cut_at_a_nul(wire: Wire) -> None:

@@ -12,7 +12,7 @@ from offload.core.errors import ConfigurationError, JobPurged
 from offload.core.job import Job, NewJob
 from offload.core.options import QueueOptions
 from offload.core.records import Part
-from offload.store.base import Channel, Joining, Store
+from offload.store.base import Blocking, Channel, Joining, Store
 from offload.store.loop import IOLoop, is_driven
 from offload.tasks.registry import Registry
 from offload.transactions.links import linked
@@ -47,6 +47,7 @@ class Client:
         `patience` is how many seconds to wait for a result if nobody says, None for ever.
         """
         self.store = store
+        self._blocking = store if isinstance(store, Blocking) else None
         self.loop = loop
         self._patience = patience
         self._opened = False
@@ -109,7 +110,11 @@ class Client:
             ConfigurationError: nothing leads from that connection to the queue.
         """
         if connection is None:
-            return await self.call(lambda store: store.enqueue(jobs))
+            cursor = self.store.cursor(Channel.CHANGED)
+            stored = await self._enqueued(jobs)
+            if len(stored) == 1:
+                self._watcher.note(stored[0], cursor)
+            return stored
         link = linked(connection)
         if link.is_async and is_driven():
             raise ConfigurationError(
@@ -121,6 +126,13 @@ class Client:
             if joined is not None:
                 return await joined.enqueue(jobs)
         return await self.outboxes.put(link, jobs)
+
+    async def _enqueued(self, jobs: Sequence[NewJob]) -> Sequence[Job]:
+        if self._opened and self._blocking is not None and is_driven():
+            stored = await self._blocking.enqueue_here(jobs)
+            if stored is not None:
+                return stored
+        return await self.call(lambda store: store.enqueue(jobs))
 
     async def promise(self, jobs: Sequence[NewJob], connection: object) -> bool:
         """Write jobs into the outbox of the connection's database, if that has one."""
@@ -162,7 +174,7 @@ class Client:
 
     async def _wait(self, job_id: str, limit: float | None) -> Job | None:
         watcher, job = self._watcher, None
-        subscription = await watcher.subscribe(job_id)
+        subscription = await watcher.subscribe(job_id, anew=limit == 0)  # 0 is to look
         try:
             async with asyncio.timeout(limit if limit is None else max(limit, 0.001)):
                 while (job := await subscription.next()) is not None and not job.is_final:

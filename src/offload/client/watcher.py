@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import logging
 import random
+import time
 from collections import defaultdict
 
 from offload.core.errors import StoreError
@@ -17,6 +18,10 @@ log = logging.getLogger("offload.client")
 
 SLOW_POLL = 1.0
 """Seconds after which watched jobs are read even if no news came: a wake-up may be lost."""
+
+
+FRESH = 0.01
+"""Seconds for which what an enqueue has answered is as good as a look, unless news came."""
 
 
 class Subscription:
@@ -65,21 +70,44 @@ class Watcher:
         self._store = store
         self._watched: defaultdict[str, set[Subscription]] = defaultdict(set)
         self._pump: asyncio.Task[None] | None = None
+        self._newest: tuple[Job, int, float] | None = None
 
-    async def subscribe(self, job_id: str) -> Subscription:
-        """Begin to watch a job; its current state is the first that comes."""
+    def note(self, job: Job, cursor: int) -> None:
+        """Take what an enqueue has answered, of any thread, with the count from before it."""
+        self._newest = job, cursor, time.monotonic()
+
+    async def subscribe(self, job_id: str, *, anew: bool = False) -> Subscription:
+        """Begin to watch a job; its current state is the first that comes.
+
+        That is read `anew`, or may be what an enqueue has just answered.
+        """
         subscription = Subscription(job_id)
         # First listed, then read: a change in between is seen by the pump, or by this read.
         self._watched[job_id].add(subscription)
         cursor = self._store.cursor(Channel.CHANGED)
         try:
-            subscription.offer((await self._store.get([job_id]))[0])
+            fresh = None if anew else self._fresh(job_id, cursor)
+            subscription.offer(fresh or await self._look(job_id))
         except BaseException:
             self.unsubscribe(subscription)
             raise
         if self._pump is None:
             self._pump = asyncio.create_task(self._run(cursor), name="offload-watcher")
         return subscription
+
+    def _fresh(self, job_id: str, cursor: int) -> Job | None:
+        """Return the job that was just enqueued, if nothing has changed in the store since.
+
+        Who enqueues and waits for the result would else take processor time from the worker.
+        """
+        if self._newest is None:
+            return None
+        job, then, when = self._newest
+        is_fresh = then == cursor and time.monotonic() < when + FRESH
+        return job if job.id == job_id and is_fresh else None
+
+    async def _look(self, job_id: str) -> Job | None:
+        return (await self._store.get([job_id]))[0]
 
     def unsubscribe(self, subscription: Subscription) -> None:
         """Stop to watch; the last one to go stops the reading."""

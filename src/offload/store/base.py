@@ -375,6 +375,17 @@ class Joined(Protocol):
 
 
 @runtime_checkable
+class Blocking(Protocol):
+    """What a store may offer beyond the port: to serve threads that block without its loop."""
+
+    async def enqueue_here(self, jobs: Sequence[NewJob]) -> Sequence[Job] | None:
+        """As `enqueue`, on the thread of a driven caller; None if that has to be `enqueue`.
+
+        Called with the store open, from any thread. What it leaves to `enqueue` may be stored.
+        """
+
+
+@runtime_checkable
 class Joining(Protocol):
     """What a store may offer beyond the port: to write in transactions of its callers."""
 

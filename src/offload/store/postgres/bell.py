@@ -9,6 +9,8 @@ import logging
 import os
 import random
 import secrets
+import threading
+import time
 from collections.abc import Callable, Iterable
 
 import psycopg
@@ -16,6 +18,7 @@ import psycopg
 from offload.store.base import Channel
 from offload.store.postgres.connection import LONGEST_REST, Connection, connected
 from offload.store.postgres.url import Address
+from offload.store.postgres.wire import RING, Ring
 
 log = logging.getLogger("offload.store")
 
@@ -28,7 +31,7 @@ CODES = {
 }
 CHANNELS = {code: channel for channel, code in CODES.items()}
 
-SPACING, BURST = 0.004, 25
+SPACING, BURST = 0.002, 25
 """Seconds between two rings of one process, but for so many at once after a silence: what comes in
 between is told together."""
 PATIENCE = 0.01
@@ -49,6 +52,7 @@ class Bell:
         self._heard = heard
         self._me = f"{os.getpid()}-{secrets.token_hex(4)}"
         self._name = f"offload_{address.schema}"
+        self._lock = threading.Lock()
         self._news: set[Channel] = set()
         self._rings_at = 0.0
         self._timer: asyncio.TimerHandle | None = None
@@ -64,10 +68,26 @@ class Bell:
 
     def ring(self, channels: set[Channel], wait: float = 0.0) -> None:
         """Wake the other listeners soon; called after a commit."""
-        self._news |= channels
+        with self._lock:
+            self._news |= channels
         self._start()
         now = asyncio.get_running_loop().time()
         self._tell_at(max(self._rings_at, now + wait), now)
+
+    def carried(self, channel: Channel) -> Ring | None:
+        """Return what wakes the other listeners, for whoever sends it behind a commit of its own.
+
+        None if that must be left to `ring`. For any thread: two at once ring once too often.
+        """
+        now = time.monotonic()
+        if self._address.pooled or now < self._rings_at:
+            return None
+        self._count(now)
+        return self._said(self._taken() | {channel})
+
+    def will_tell(self, channels: set[Channel]) -> bool:
+        """Say whether a ring is due that has not been sent yet and tells these, too."""
+        return channels <= self._news and self._timer is not None
 
     async def close(self) -> None:
         """Hang up."""
@@ -134,16 +154,24 @@ class Bell:
         self._forget_timer()
         if not self._news or self._connection is None or self._is_asking:
             return
-        news, self._news = self._news, set()
-        now = asyncio.get_running_loop().time()
-        self._rings_at = max(self._rings_at, now - BURST * SPACING) + SPACING
-        said = [each.encode() for each in notice(self._address.schema, news, self._me)]
+        self._count(time.monotonic())
         try:
-            self._connection.pgconn.send_query_params(b"SELECT pg_notify($1, $2)", said)
+            self._connection.pgconn.send_query_params(RING, self._said(self._taken()))
             self._connection.pgconn.flush()
             self._is_asking = True
         except psycopg.Error as error:
             self._give_up(error)
+
+    def _taken(self) -> set[Channel]:
+        with self._lock:
+            news, self._news = self._news, set()
+        return news
+
+    def _count(self, now: float) -> None:
+        self._rings_at = max(self._rings_at, now - BURST * SPACING) + SPACING
+
+    def _said(self, news: set[Channel]) -> Ring:
+        return [each.encode() for each in notice(self._address.schema, news, self._me)]
 
     def _tell_at(self, due: float, now: float) -> None:
         if due <= now:

@@ -6,6 +6,7 @@ import os
 import random
 import select
 import socket
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
@@ -20,7 +21,7 @@ from offload.store.postgres.locks import number_of
 from offload.store.postgres.rows import Values
 from offload.store.postgres.statements import statements
 from offload.store.postgres.url import Address
-from offload.store.postgres.wire import Wire
+from offload.store.postgres.wire import Ring, Wire
 from offload.store.records import Row
 
 T = TypeVar("T")
@@ -68,39 +69,64 @@ class Session:
     """A connection while one caller has it."""
 
     def __init__(
-        self, connection: Connection, wire: Wire, address: Address, clock: Clock | None
+        self,
+        connection: Connection,
+        wire: Wire,
+        address: Address,
+        clock: Clock | None,
+        ring: Callable[[Channel], Ring | None],
     ) -> None:
-        """Send the driver's statements, with the time of `clock`, if there is one."""
+        """Send the driver's statements, with the time of `clock`, if there is one.
+
+        `ring` gives what wakes other processes, if that may be sent at once.
+        """
         self.connection = connection
         self._wire = wire
+        self._ring = ring
         self.channels: set[Channel] = set()
         """Whom to wake when this is through."""
+        self.rung: set[Channel] = set()
+        """Which of them other processes have heard of already."""
         self._sql = statements(address.quoted)
         self._schema = address.schema
         self._clock = clock
         self._whole = False
-        self.answered = asyncio.get_running_loop().time()
+        self.answered = time.monotonic()
         """When the last answer came."""
         self.in_doubt = False
         """Whether something may be committed of which no answer has come."""
         self.repeated = False
         """Whether the same call was in doubt before."""
 
-    async def fetch(self, name: str, /, **values: Any) -> list[Row]:
-        """Run a statement and return its rows; outside of `transaction` it commits by itself."""
+    async def fetch(
+        self, name: str, /, *, tells: Channel | None = None, **values: Any
+    ) -> list[Row]:
+        """Run a statement and return its rows; outside of `transaction` it commits by itself.
+
+        That the channel it `tells` moves, others may then hear a round trip earlier.
+        """
         self.in_doubt = not self._whole
-        rows = await self._wire.fetch(self._sql[name], self._stamped(values))
+        ring = None if tells is None or self._whole else self._ring(tells)
+        # What this one moves has not been told by a ring before it.
+        self.rung = set() if ring is None or tells is None else {tells}
+        rows = await self._wire.fetch(self._sql[name], self._stamped(values), ring)
         self.in_doubt = False
-        self.answered = asyncio.get_running_loop().time()
+        self.answered = time.monotonic()
         return rows
 
     async def fetch_for(
-        self, asked: Asked[Each], name: str, rows: Sequence[Each], **values: Any
+        self,
+        asked: Asked[Each],
+        name: str,
+        rows: Sequence[Each],
+        *,
+        tells: Channel | None = None,
+        **values: Any,
     ) -> list[Row]:
         """Run a statement for these rows, of which there is at least one."""
         if len(rows) == 1:
             name += "_of_one"
-        return await self.fetch(name, **asked.values(rows), **values)
+        return await self.fetch(name, tells=tells, **asked.values(rows), **values)
 
     def _stamped(self, values: Values) -> Values:
         clock = self._clock
@@ -160,18 +186,21 @@ class Line:
         self,
         address: Address,
         clock: Clock | None,
-        committed: Callable[[set[Channel]], None],
+        committed: Callable[[Session], None],
+        ring: Callable[[Channel], Ring | None],
         *,
         limit: float,
         tuned: bool,
     ) -> None:
         """Reach the server; an answer that takes more than `limit` seconds counts as lost.
 
-        `committed` hears which channels a call has moved; `tuned` is for the driver's statements.
+        `committed` hears of a call that has moved channels, `ring` is for its `Session`; `tuned`
+        is for the driver's statements.
         """
         self._address = address
         self._clock = clock
         self._committed = committed
+        self._ring = ring
         self._limit = limit
         self._tuned = tuned
         self._turn = asyncio.Lock()
@@ -210,7 +239,7 @@ class Line:
     async def _once(self, operation: Operation[T], *, repeated: bool) -> T:
         async with self._turn:
             connection, wire = await self._connected()
-            session = Session(connection, wire, self._address, self._clock)
+            session = Session(connection, wire, self._address, self._clock, self._ring)
             session.repeated = repeated
             try:
                 with self._watched(session):
@@ -222,7 +251,7 @@ class Line:
             finally:
                 await self._checked(session.connection)
         if session.channels:
-            self._committed(session.channels)
+            self._committed(session)
         return result
 
     @contextlib.contextmanager
@@ -290,7 +319,7 @@ def has_hung_up(connection: Connection) -> bool:
     poll = select.poll()
     try:
         poll.register(connection.fileno(), select.POLLIN)
-        if poll.poll(0):  # the end, or word of it, or a setting that has changed
+        while poll.poll(0):  # the end, behind word of it, or a setting that has changed
             connection.pgconn.consume_input()
     except psycopg.Error:
         return True

@@ -47,7 +47,9 @@ async def insert(session: Session, jobs: Sequence[NewJob]) -> list[Job]:
         first.setdefault(new.id, new)
     # A job that was found there may be pruned before it is read.
     while missing := [new for job_id, new in first.items() if job_id not in known]:
-        rows = await session.fetch_for(JOBS, "insert_jobs", missing, blockers=0)
+        rows = await session.fetch_for(
+            JOBS, "insert_jobs", missing, tells=Channel.READY, blockers=0
+        )
         known |= {job_id: stored(first[job_id], created) for job_id, created in rows}
         inserted += [first[job_id] for job_id, _ in rows]
         if rows:

@@ -55,7 +55,7 @@ async def finish(session: Session, finishes: Sequence[Finish], done: set[str]) -
         done |= await _done_before(session, finishes)
     rest = [each for each in finishes if each.job_id not in done]
     if rest and all(map(_is_plain, rest)):
-        rows = await session.fetch_for(COMPLETES, "complete", rest)
+        rows = await session.fetch_for(COMPLETES, "complete", rest, tells=Channel.CHANGED)
         done |= {job_id for job_id, _ in rows}
         await _make_room(session, [lane for _, lane in rows])
         rest = [each for each in rest if each.job_id not in done]

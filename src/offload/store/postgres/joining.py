@@ -9,6 +9,7 @@ import psycopg
 from psycopg.rows import tuple_row
 
 from offload.core.job import Job, NewJob
+from offload.store.base import Channel
 from offload.store.clock import Clock
 from offload.store.loop import settled
 from offload.store.postgres.bell import notice
@@ -37,7 +38,14 @@ class Guest(Session):
         self._schema = address.schema
         self._clock = clock
 
-    async def fetch(self, name: str, /, **values: Any) -> list[Row]:
+    async def fetch(
+        self,
+        name: str,
+        /,
+        *,
+        tells: Channel | None = None,  # noqa: ARG002 - others hear of it when the caller commits
+        **values: Any,
+    ) -> list[Row]:
         """Run a statement and return its rows, whatever the program wants its own to be."""
         return await self.send(self._sql[name], self._stamped(values))
 

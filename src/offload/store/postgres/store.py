@@ -18,6 +18,7 @@ from offload.store.postgres.arrays import texts
 from offload.store.postgres.bell import PATIENCE, Bell
 from offload.store.postgres.claiming import claim
 from offload.store.postgres.connection import Line, Session
+from offload.store.postgres.direct import Direct
 from offload.store.postgres.enqueueing import (
     COPY_FROM,
     all_plain,
@@ -67,6 +68,8 @@ class PostgresStore(Reading):
                 self._is_open = True
 
     async def _open(self) -> None:
+        self._home = asyncio.get_running_loop()
+        self._bell = Bell(self.address, self._signals.notify)
         first = self._line(limit=connection.LONG_LIMIT, tuned=False)
         try:
             await first.run(lambda session: migrate(session, self.address))
@@ -84,7 +87,9 @@ class PostgresStore(Reading):
         for line in self._readers:
             self._idle.put_nowait(line)
         self._writer = Writer(self._calls)
-        self._bell = Bell(self.address, self._signals.notify)
+        self._direct = Direct(
+            self.address, self._clock, self._committed_elsewhere, self._bell.carried
+        )
         self._under_way: set[asyncio.Task[Any]] = set()
 
     def _line(
@@ -92,11 +97,12 @@ class PostgresStore(Reading):
         *,
         limit: float | None = None,
         tuned: bool = True,
-        told: Callable[[set[Channel]], None] | None = None,
+        told: Callable[[Session], None] | None = None,
     ) -> Line:
         limit = connection.LIMIT if limit is None else limit
         told = told or self._committed
-        return Line(self.address, self._clock, told, limit=limit, tuned=tuned)
+        ring = self._bell.carried
+        return Line(self.address, self._clock, told, ring, limit=limit, tuned=tuned)
 
     async def close(self) -> None:
         """Finish what was accepted and close every connection."""
@@ -105,19 +111,29 @@ class PostgresStore(Reading):
         self._is_open = False
         self._opening = asyncio.Lock()  # the store may be opened again on another loop
         await asyncio.gather(*self._under_way, return_exceptions=True)
+        await self._direct.close()
         await self._bell.close()
         lines = (self._calls, self._claims, self._ends, self._beats, self._upkeep, *self._readers)
         for line in lines:
             await line.close()
 
-    def _committed(self, channels: set[Channel], wait: float = 0.0) -> None:
-        for channel in channels:
+    def _committed(self, session: Session, wait: float = 0.0) -> None:
+        for channel in session.channels:
             self._signals.notify(channel)
-        self._bell.ring(channels, wait)
+        if rest := session.channels - session.rung:
+            self._bell.ring(rest, wait)
 
-    def _claimed(self, channels: set[Channel]) -> None:
+    def _committed_elsewhere(self, session: Session) -> None:
+        """Tell the same from any thread, and wake the loop only if it does not know already."""
+        for channel in session.channels:
+            self._signals.notify(channel)
+        rest = session.channels - session.rung
+        if rest and not self._bell.will_tell(rest):
+            self._home.call_soon_threadsafe(self._bell.ring, rest)
+
+    def _claimed(self, session: Session) -> None:
         # That a job runs is mostly told with its end: who rings now delays the job itself.
-        self._committed(channels, PATIENCE)
+        self._committed(session, PATIENCE)
 
     # --- hot -----------------------------------------------------------------------------
 
@@ -133,6 +149,15 @@ class PostgresStore(Reading):
             return await self._transact(self._calls, lambda tx: insert(tx, jobs))
         asked = list(jobs) if isinstance(jobs, Alike) else jobs
         return await self._surely(self._writer.enqueue(asked))
+
+    async def enqueue_here(self, jobs: Sequence[NewJob]) -> Sequence[Job] | None:
+        """Insert a few plain jobs on a connection for blocking threads, if nobody else enqueues."""
+        # Many threads are better off if what they enqueue shares a commit.
+        if not self._is_open or self._writer.is_busy:
+            return None
+        if not 0 < len(jobs) < COPY_FROM or not all_plain(jobs) or has_lanes(jobs):
+            return None
+        return await self._direct.insert(list(jobs) if isinstance(jobs, Alike) else jobs)
 
     async def claim(self, worker: str, queues: Sequence[str] | None, limit: int) -> Claim:
         """Take the first ready jobs."""

@@ -6,21 +6,26 @@ statement costs. Here the statement says the types, and the answer wakes whoever
 
 import asyncio
 import re
-from collections.abc import Mapping
+import select
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 import psycopg
 from psycopg.adapt import Transformer
 from psycopg.errors import error_from_result
-from psycopg.pq import ExecStatus
-from psycopg.pq.abc import PGresult
+from psycopg.pq import ConnStatus, ExecStatus
+from psycopg.pq.abc import PGconn, PGresult
 
 from offload.store.records import Row
 
 PLACEHOLDER = re.compile(r"%\((\w+)\)s")
 FINE = (ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK)
 TEXT, BINARY = 0, 1
+
+Ring = Sequence[bytes]
+"""What NOTIFY takes, a name and a text."""
+RING = b"SELECT pg_notify($1, $2)"
 
 
 class Statement(NamedTuple):
@@ -39,6 +44,45 @@ def numbered(sql: str) -> Statement:
     return Statement(text.encode(), names)
 
 
+class Answer:
+    """What comes back for what was sent last, as far as it has come."""
+
+    def __init__(self, pgconn: PGconn, *, syncs: int = 0) -> None:
+        """Expect so many ends of transactions in a pipeline; 0 outside of one."""
+        self._pgconn = pgconn
+        self._result: PGresult | None = None
+        self._syncs = syncs
+        self._seen = 0
+        self._over = False
+
+    def look(self) -> bool:
+        """Take in what is there; say whether that is all."""
+        self._pgconn.consume_input()
+        while not self._over and not self._pgconn.is_busy():
+            result = self._pgconn.get_result()
+            if result is None:  # in a pipeline, the end of a statement; else that of all
+                self._over = not self._syncs or self._pgconn.status == ConnStatus.BAD
+            elif result.status == ExecStatus.PIPELINE_SYNC:
+                self._seen += 1
+                self._over = self._seen == self._syncs
+            elif not self._seen:  # what comes later is the ring's, which is only a hint
+                self._result = result
+        return self._over
+
+    def checked(self) -> PGresult:
+        """Return the last word on the statement.
+
+        Raises:
+            psycopg.Error: it is a refusal, or none has come.
+        """
+        result = self._result
+        if result is None:
+            raise psycopg.OperationalError("the connection was lost")
+        if result.status not in FINE:
+            raise error_from_result(result)
+        return result
+
+
 class Wire:
     """Sends one statement at a time, and prepares those that come again."""
 
@@ -49,48 +93,59 @@ class Wire:
         self._names: dict[str, bytes] = {}
         self._readers: dict[str, Any] = {}  # a Transformer, of which psycopg has two kinds
 
-    async def fetch(self, sql: str, values: Mapping[str, Any]) -> list[Row]:
+    async def fetch(
+        self, sql: str, values: Mapping[str, Any], ring: Ring | None = None
+    ) -> list[Row]:
         """Run a statement and return its rows.
+
+        A `ring` goes out in the same breath, and is carried out once the statement is committed.
 
         Raises:
             psycopg.Error: the server refuses, or the answer was lost.
             UnicodeEncodeError: a text has lone surrogates.
         """
-        statement = numbered(sql)
+        for answer in self._asked(sql, values, ring):
+            await self._arrived(answer)
+        return self._rows(sql, answer.checked())
+
+    def _asked(self, sql: str, values: Mapping[str, Any], ring: Ring | None) -> Iterator["Answer"]:
+        """Send what it takes, step by step; each step begins when the answer before has come."""
+        statement, pgconn = numbered(sql), self._connection.pgconn
         asked = [values[name] for name in statement.names]
         cells = [_cell(value) for value in asked]
         formats = [BINARY if isinstance(value, bytes) else TEXT for value in asked]
-        pgconn = self._connection.pgconn
-        if self._prepares and sql in self._readers:  # it comes again
-            name = self._names.get(sql) or await self._prepared(sql, statement)
-            pgconn.send_query_prepared(name, cells, formats, BINARY)
-        else:
+        name = self._names.get(sql)
+        if name is None and self._prepares and sql in self._readers:  # it comes again
+            name = b"offload_%d" % len(self._names)
+            pgconn.send_prepare(name, statement.text)
+            yield (prepared := Answer(pgconn))
+            prepared.checked()
+            self._names[sql] = name
+        if ring is not None:
+            pgconn.enter_pipeline_mode()
+        if name is None:
             pgconn.send_query_params(statement.text, cells, None, formats, BINARY)
-        return self._rows(sql, await self._answer())
+        else:
+            pgconn.send_query_prepared(name, cells, formats, BINARY)
+        if ring is not None:
+            pgconn.pipeline_sync()  # here ends the statement's transaction
+            pgconn.send_query_params(RING, ring)
+            pgconn.pipeline_sync()
+        yield Answer(pgconn, syncs=0 if ring is None else 2)
+        if ring is not None:
+            pgconn.exit_pipeline_mode()
 
-    async def _prepared(self, sql: str, statement: Statement) -> bytes:
-        name = b"offload_%d" % len(self._names)
-        self._connection.pgconn.send_prepare(name, statement.text)
-        await self._answer()
-        self._names[sql] = name
-        return name
-
-    async def _answer(self) -> PGresult:
+    async def _arrived(self, answer: "Answer") -> None:
         """Wait until the server is through: what comes before may still fail to commit."""
         pgconn, loop = self._connection.pgconn, asyncio.get_running_loop()
-        over: asyncio.Future[PGresult] = loop.create_future()
-        found: list[PGresult] = []
+        over: asyncio.Future[None] = loop.create_future()
 
         def look() -> None:
             try:
                 if not pgconn.flush():
                     loop.remove_writer(descriptor)
-                pgconn.consume_input()
-                while not over.done() and not pgconn.is_busy():
-                    if (result := pgconn.get_result()) is None:
-                        over.set_result(found[-1])
-                    else:
-                        found.append(result)
+                if answer.look() and not over.done():
+                    over.set_result(None)
             except psycopg.Error as error:
                 if not over.done():
                     over.set_exception(error)
@@ -100,13 +155,10 @@ class Wire:
         try:
             if pgconn.flush():
                 loop.add_writer(descriptor, look)
-            result = await over
+            await over
         finally:
             loop.remove_reader(descriptor)
             loop.remove_writer(descriptor)
-        if result.status not in FINE:
-            raise error_from_result(result)
-        return result
 
     def _rows(self, sql: str, result: PGresult) -> list[Row]:
         reader = self._readers.get(sql)
@@ -118,6 +170,26 @@ class Wire:
         rows = reader.load_rows(0, result.ntuples, tuple)
         reader.set_pgresult(None, set_loaders=False)
         return rows
+
+
+class BlockingWire(Wire):
+    """The same for a thread that blocks, because it has no loop to wait on."""
+
+    def __init__(
+        self, connection: psycopg.AsyncConnection[Row], *, prepares: bool, limit: float
+    ) -> None:
+        """Count a server as lost that does not answer within `limit` seconds."""
+        super().__init__(connection, prepares=prepares)
+        self._limit = limit
+
+    async def _arrived(self, answer: Answer) -> None:
+        pgconn = self._connection.pgconn
+        poll = select.poll()
+        while not answer.look():
+            wanted = select.POLLIN | select.POLLOUT if pgconn.flush() else select.POLLIN
+            poll.register(pgconn.socket, wanted)
+            if not poll.poll(self._limit * 1000):
+                raise psycopg.OperationalError("the server does not answer")
 
 
 def _cell(value: object) -> bytes | None:

@@ -1,6 +1,7 @@
 """Group commit: plain jobs that come in together are one statement, and so one commit."""
 
 import asyncio
+import time
 from collections.abc import Sequence
 
 from offload.core.errors import StoreUnavailable
@@ -10,6 +11,9 @@ from offload.store.postgres.enqueueing import insert
 
 MOST = 1000
 """Jobs in one statement."""
+
+CROWD, LASTS = 4, 0.01
+"""Calls that share a statement, and seconds for which as many are expected again."""
 
 Entry = tuple[Sequence[NewJob], asyncio.Future[list[Job]]]
 
@@ -22,6 +26,15 @@ class Writer:
         self._line = line
         self._waiting: list[Entry] = []
         self._writing: asyncio.Task[None] | None = None
+        self._crowded_until = 0.0
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether who comes now had better share a group; for any thread.
+
+        So it is while one is written, and for a moment after one that many shared.
+        """
+        return self._writing is not None or time.monotonic() < self._crowded_until
 
     async def enqueue(self, jobs: Sequence[NewJob]) -> list[Job]:
         """Store the jobs, and return them when they are durable."""
@@ -44,6 +57,8 @@ class Writer:
                 break
             count, size = count + 1, size + len(jobs)
         batch, self._waiting = self._waiting[:count], self._waiting[count:]
+        if count >= CROWD:
+            self._crowded_until = time.monotonic() + LASTS
         return batch
 
     async def _write(self, batch: list[Entry]) -> None:
