@@ -15,7 +15,7 @@ local function ended(front, t)
 end
 
 -- What is written: lists that are written as a whole, some of them for each crowd, worker, queue.
-local rows, results, metrics, instants = {}, {}, {}, {}
+local rows, results, metrics = {}, {}, {}
 local crowds, held, queues = {}, {}, {}
 local metric = tonumber(call('HGET', P .. 'numbers', 'metrics') or 0)
 
@@ -54,7 +54,6 @@ local function end_all(ids)
     end
     rows[second - 1], rows[second] = id, front.row .. link .. sub(raw, SEQ_AT + size)
     results[second - 1], results[second] = id, ARGV[place + 3]
-    instants[second - 1], instants[second] = now, id
     local crowd, n = of_group(crowds, named.crowd), (in_crowd[named.crowd] or 0) + 2
     crowd[n - 1], crowd[n], in_crowd[named.crowd] = parse('>i8', raw, SEQ_AT + size), id, n
     local of_holder = of_group(held, t.holder)
@@ -70,7 +69,7 @@ local function finish_quickly()
   if #ids == 0 or not end_all(ids) then return nil end
   many('HSET', P .. 'row', rows)
   many('HSET', P .. 'result', results)
-  many('ZADD', P .. 'ended', instants)
+  many('RPUSH', P .. 'ends', ids)
   if #metrics > 0 then
     many('HSET', P .. 'metrics', metrics)
     call('HSET', P .. 'numbers', 'metrics', metric)

@@ -128,7 +128,7 @@ local function over(r, state)
   if r[TTL] >= 0 then
     zset('outliving', r[ID], now + r[TTL] * 1000)
   else
-    zset('ended', r[ID], now)
+    push('ends', r[ID])
   end
 end
 
