@@ -147,7 +147,7 @@ end
 
 -- --- reading ---------------------------------------------------------------------------------
 
--- Who has a text of a kind: all have a body, only complete jobs a result.
+-- Who may have a text of a kind: all have a body, only complete jobs a result.
 local function owners(ids, what)
   if what == 'body' then return ids end
   local found, n = {}, 0
