@@ -225,7 +225,7 @@ async def test_a_server_that_throws_jobs_away_is_refused(server: ValkeyServer) -
 
 
 async def test_what_a_newer_version_has_laid_out_is_refused(server: ValkeyServer) -> None:
-    ask(server.port, "SET", "{offload}:layout", 2)
+    ask(server.port, "SET", "{offload}:layout", 3)
     with pytest.raises(ConfigurationError, match="upgrade offload"):
         await RedisStore(server.url).open()
 

@@ -1,6 +1,7 @@
 """Plain jobs go the quick way; the conformance suite and the model say that it ends at the same."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -59,4 +60,20 @@ async def test_one_job_that_needs_more_takes_all_with_it(
     assert len(await take(store, 2)) == 2
     assert calls(server, "zremrangebyrank") == 0
     assert knows(server, "enqueue")
+    await store.close()
+
+
+@pytest.mark.parametrize("options", [{}, {"lane": Lane("narrow")}])
+async def test_that_a_task_returned_nothing_is_known_without_being_kept(
+    store: RedisStore, server: ValkeyServer, options: dict[str, Any]
+) -> None:
+    """Whichever way its end took; what others have returned is kept."""
+    await store.enqueue([new("a", **options)])
+    await store.enqueue([new("b", **options)])
+    for result in (b"null", b"1"):
+        [job] = await take(store, 1)
+        assert await end(store, job, Move.COMPLETE, result=result)
+    found = await store.get(["a", "b"])
+    assert [job and job.result for job in found] == [b"null", b"1"]
+    assert ask(server.port, "HKEYS", store.address.root + "result") == [b"b"]
     await store.close()

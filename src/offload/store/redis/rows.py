@@ -15,6 +15,7 @@ from offload.store.redis.requests import LENGTH
 STATES = dict(enumerate(State, 1))
 """By the numbers that rows have for them; the scripts have the same order."""
 STATE_CODES = {state: code for code, state in STATES.items()}
+COMPLETE = STATE_CODES[State.COMPLETE]
 
 
 Reply = list[Any]
@@ -55,6 +56,8 @@ def _head(data: bytes) -> Head:
 
 SEEN = 4
 NO_REST = (None, None, None, None)
+NOTHING = b"null"
+"""What a complete job has returned of which no result is kept; see `endings.lua`."""
 
 
 def jobs_of(reply: Reply, start: int) -> list[Job | None]:
@@ -95,6 +98,8 @@ def job_of(shown: Sequence[Any]) -> Job:
         )
     except (LookupError, TypeError, ValueError, struct.error) as damage:
         raise StoreCorrupted(f"job {job_id!r} is damaged ({damage!r})") from damage
+    if state == COMPLETE and result is None:
+        result = NOTHING
     holder = worker.decode() if length else None
     said = None if message is None else message.decode()
     why = None if error is None else error.decode()

@@ -38,7 +38,7 @@ from offload.store.redis.rows import SEEN, Reply, all_jobs_of, job_of, row_of
 from offload.store.redis.wire import Part
 from offload.store.signals import Signals
 
-LAYOUT = 1
+LAYOUT = 2
 """Rises when an older version could not work with what a newer one has stored."""
 SLICE = 200
 """How much a prune removes at a time: nobody else is served meanwhile."""

@@ -15,6 +15,11 @@ local function zset(key, member, score) note(zsets, key, member, score) end
 local function set(key, member, there) note(sets, key, member, there) end
 local function hset(key, field, value) note(hashes, key, field, value) end
 
+local function push(key, value)
+  local ops = of_group(lists, key)
+  ops[#ops + 1] = value
+end
+
 -- Add to a count.
 local function tally(key, field, more)
   local ops = of_group(counts, key)

@@ -1,8 +1,11 @@
 -- How ends are asked for: five arguments each, of which the second is the same for many: id,
 -- terms, what was measured (seconds and bytes, packed) or '', result or '', and of a failure its
 -- type, message and traceback (packed, after their length) and the text to show, or ''.
+-- Most tasks return nothing, so that result is not kept: a complete job without one has it.
 local TERMS = '>I4BBBi8Hc0'
 -- constants: ASKED=5 COMPLETING=1 RETRYING=2 RELEASING=3 CANCELLING=6
+
+local NOTHING = 'null'
 
 local parsed = {}
 

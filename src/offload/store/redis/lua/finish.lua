@@ -34,7 +34,7 @@ local function finish(place)
   if move == COMPLETING then
     if r[ERROR] == 1 then say(r, 'error') end
     r[PROGRESS] = 100
-    hset('result', id, ARGV[place + 3])
+    if ARGV[place + 3] ~= NOTHING then hset('result', id, ARGV[place + 3]) end
   elseif t.failed == 1 or move ~= t.move then
     say(r, 'error', shown)
   end

@@ -1,8 +1,9 @@
 -- with: clock spread quick base
--- ARGV[5]: the layout that this version knows. Answer the one that is there now.
-local there = tonumber(call('GET', P .. 'layout'))
-if not there then
-  there = tonumber(ARGV[FIRST])
+-- ARGV[5]: the layout that this version knows, which can work with all that are older. Answer the
+-- one that is there now.
+local there, known = tonumber(call('GET', P .. 'layout') or 0), tonumber(ARGV[FIRST])
+if there < known then
+  there = known
   call('SET', P .. 'layout', there)
 end
 return done({ '', there })

@@ -20,6 +20,10 @@ end
 
 local function prune_jobs()
   local count, records = 0, 0
+  local function take(r)
+    records = records + remove(r)
+    count, left = count + 1, left - 1
+  end
   local function sweep(key, until_)
     local from = 0
     while left > 0 and from < LOOKED do
@@ -29,16 +33,41 @@ local function prune_jobs()
       load(ids)
       for _, id in ipairs(ids) do
         local r = rows[id]
-        if left > 0 and r and not needed(r) then
-          records = records + remove(r)
-          count, left = count + 1, left - 1
-        end
+        if left > 0 and r and not needed(r) then take(r) end
       end
     end
   end
+  -- The list is only ever read from its beginning: who must stay leaves it for `ended`, and so does
+  -- whom a clock that was wrong has put there. An entry may be of a job that is gone, or back.
+  local function passes(id)
+    local r = rows[id]
+    if not r or r[STATE] <= RUNNING or r[TTL] >= 0 then return true end
+    local at = r[FINISHED_AT]
+    if left == 0 or at >= before and at <= now then return false end
+    if at >= before or needed(r) then zset('ended', id, at) else take(r) end
+    return true
+  end
+  local function sweep_ends()
+    local passed = 0
+    while passed < LOOKED do
+      local ids = call('LRANGE', P .. 'ends', passed, passed + 99)
+      load(ids)
+      for _, id in ipairs(ids) do
+        if not passes(id) then return passed end
+        passed = passed + 1
+      end
+      if #ids == 0 then return passed end
+    end
+    return passed
+  end
   sweep('outliving', now)
-  if before then sweep('ended', before) end
+  local passed = 0
+  if before then
+    sweep('ended', before)
+    passed = sweep_ends()
+  end
   flush()
+  if passed > 0 then call('LTRIM', P .. 'ends', passed, -1) end
   close_empty_crowds()
   if count > 0 then news.c = true end
   return count, records

@@ -15,7 +15,7 @@ local function ended(front, t)
 end
 
 -- What is written: lists that are written as a whole, some of them for each crowd, worker, queue.
-local rows, results, metrics, instants = {}, {}, {}, {}
+local rows, results, metrics = {}, {}, {}
 local crowds, held, queues = {}, {}, {}
 local metric = tonumber(call('HGET', P .. 'numbers', 'metrics') or 0)
 
@@ -34,10 +34,10 @@ end
 -- Note all ends, and say whether each of them is for the quick way. Places are counted here, for
 -- Lua looks for the end of a list each time that it is asked how long it is.
 local function end_all(ids)
-  local seen, in_crowd, measured = {}, {}, 0
+  local seen, in_crowd, measured, kept = {}, {}, 0, 0
   for number, raw in ipairs(values_of(P .. 'row', ids)) do
     local id, place, second = ids[number], FIRST + (number - 1) * ASKED, 2 * number
-    local terms, measure = ARGV[place + 1], ARGV[place + 2]
+    local terms, measure, result = ARGV[place + 1], ARGV[place + 2], ARGV[place + 3]
     local t = terms_of(terms)
     if not raw or seen[id] or not t.is_quick then return false end
     seen[id] = true
@@ -53,8 +53,10 @@ local function end_all(ids)
         .. named.of_metric .. id
     end
     rows[second - 1], rows[second] = id, front.row .. link .. sub(raw, SEQ_AT + size)
-    results[second - 1], results[second] = id, ARGV[place + 3]
-    instants[second - 1], instants[second] = now, id
+    if result ~= NOTHING then
+      kept = kept + 2
+      results[kept - 1], results[kept] = id, result
+    end
     local crowd, n = of_group(crowds, named.crowd), (in_crowd[named.crowd] or 0) + 2
     crowd[n - 1], crowd[n], in_crowd[named.crowd] = parse('>i8', raw, SEQ_AT + size), id, n
     local of_holder = of_group(held, t.holder)
@@ -70,7 +72,7 @@ local function finish_quickly()
   if #ids == 0 or not end_all(ids) then return nil end
   many('HSET', P .. 'row', rows)
   many('HSET', P .. 'result', results)
-  many('ZADD', P .. 'ended', instants)
+  many('RPUSH', P .. 'ends', ids)
   if #metrics > 0 then
     many('HSET', P .. 'metrics', metrics)
     call('HSET', P .. 'numbers', 'metrics', metric)

@@ -22,9 +22,7 @@ for place = FIRST + 1, #ARGV, EACH do
   if take(origin, ARGV[place + 1]) then
     taken[#taken + 1] = place
     if not job(new) then
-      local key = 'repeats:' .. origin
-      if not lists[key] then lists[key] = {} end
-      table.insert(lists[key], pack('>i8', now) .. new)
+      push('repeats:' .. origin, pack('>i8', now) .. new)
     end
   end
 end

@@ -128,7 +128,7 @@ local function over(r, state)
   if r[TTL] >= 0 then
     zset('outliving', r[ID], now + r[TTL] * 1000)
   else
-    zset('ended', r[ID], now)
+    push('ends', r[ID])
   end
 end
 
@@ -147,7 +147,7 @@ end
 
 -- --- reading ---------------------------------------------------------------------------------
 
--- Who has a text of a kind: all have a body, only complete jobs a result.
+-- Who may have a text of a kind: all have a body, only complete jobs a result.
 local function owners(ids, what)
   if what == 'body' then return ids end
   local found, n = {}, 0
