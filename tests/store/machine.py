@@ -51,7 +51,6 @@ class Histories(RuleBasedStateMachine):
             self.pair.compare()
         finally:
             self.pair.close()
-            COUNTS.told()
 
     # --- what there is -------------------------------------------------------------------------
 
