@@ -84,12 +84,15 @@ def chosen(make: Callable[..., T], **options: Sequence[Any]) -> st.SearchStrateg
     would take longer than all that the stores do with the job.
     """
     assert all(len(each) <= BYTE for each in options.values())
+    choices = st.binary(min_size=len(options), max_size=len(options))
 
-    def made(data: bytes) -> T:
-        picks = zip(options.items(), data, strict=True)
+    # Not `map`: a failure would then show the bytes, and not what was made of them.
+    @st.composite
+    def made(draw: st.DrawFn) -> T:
+        picks = zip(options.items(), draw(choices), strict=True)
         return make(**{name: values[byte % len(values)] for (name, values), byte in picks})
 
-    return st.binary(min_size=len(options), max_size=len(options)).map(made)
+    return made()
 
 
 def some(options: Sequence[T], most: int) -> list[tuple[T, ...]]:
