@@ -1,7 +1,10 @@
 """What the machine asks for: few names, so that its steps meet; short times, so that they pass."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import permutations, product
+from typing import Any, TypeVar
 
 from hypothesis import strategies as st
 
@@ -15,11 +18,14 @@ from offload.core.unique import OnConflict, Scope, UniqueKey
 from offload.store.base import JobFilter, RecordFilter
 from offload.testing import ManualClock
 
+T = TypeVar("T")
+
 IDS = [f"j{n}" for n in range(24)]
 QUEUES = ["a", "b"]
 WORKERS = ["w1", "w2", "w3"]
 SCHEDULES = ["s1", "s2"]
 START = ManualClock().now()
+BYTE = 256
 UNKNOWN = 99
 """The parent that is not there."""
 
@@ -70,137 +76,161 @@ queue_lists = st.sampled_from([None, None, ["a"], ["b"], ["b", "a"], []])
 workers = st.sampled_from(WORKERS)
 few = st.integers(0, 4)
 
-windows = st.builds(
-    UniqueKey,
-    key=st.sampled_from(["k1", "k2"]),
-    scope=st.just(Scope.WINDOW),
-    on_conflict=st.sampled_from(OnConflict),
-    window=st.sampled_from([5.0, 60.0]),
-)
-keys = st.builds(
-    UniqueKey,
-    key=st.sampled_from(["k1", "k2"]),
-    scope=st.sampled_from([Scope.PENDING, Scope.RUNNING]),
-    on_conflict=st.sampled_from(OnConflict),
-)
-lanes = st.sampled_from(
-    [
-        None,
-        None,
-        Lane("l1"),
-        Lane("l1", max_running=1),
-        Lane("l1", interval=0.5, max_running=2),
-        Lane("l2", interval=5.0),
-    ]
-)
-new_jobs = st.builds(
-    NewJob,
-    id=st.sampled_from(IDS),
-    task=st.sampled_from(["t1", "t2"]),
-    queue=st.sampled_from(QUEUES),
-    payload=st.sampled_from([b"[[],{}]", b'[[1],{"a":2}]']),
-    priority=st.integers(-1, 1),
-    delay=st.sampled_from([0.0, 0.0, 0.0, 1.0, 60.0]),
-    run_at=st.sampled_from([None, None, None, None, START, START + 30_000]),
-    retry=st.builds(RetryPolicy, st.integers(0, 3), delays=st.sampled_from([(), (), (1.0, 2.5)])),
-    timeout=st.sampled_from([None, 2.5]),
-    expires=st.sampled_from([*[None] * 6, 0.0, 5.0, 100.0]),
-    result_ttl=st.sampled_from([None, None, 0.0, 5.0, 100.0]),
-    unique=st.one_of(st.none(), st.none(), keys, windows),
-    on_parent_failure=st.sampled_from(OnParentFailure),
-    inputs=st.sampled_from(Inputs),
-    lane=lanes,
-    metadata=st.sampled_from([None, {}, {"n": [1, None]}]),
-    tags=st.lists(st.sampled_from(["x", "y"]), max_size=2, unique=True).map(tuple),
-    schedule=st.sampled_from([None, None, None, *SCHEDULES]),
-)
-parents = st.sampled_from([*[()] * 8, (0,), (1,), (0, 1), (2, 0, 5), (3, 3), (8, 1), (0, UNKNOWN)])
-drafts = st.builds(Draft, new_jobs, parents)
+
+def chosen(make: Callable[..., T], **options: Sequence[Any]) -> st.SearchStrategy[T]:
+    """Make something of one option each, the first of which are the simplest.
+
+    All choices are one draw of Hypothesis, a byte each: for a job's two dozen, its bookkeeping
+    would take longer than all that the stores do with the job.
+    """
+    assert all(len(each) <= BYTE for each in options.values())
+    choices = st.binary(min_size=len(options), max_size=len(options))
+
+    # Not `map`: a failure would then show the bytes, and not what was made of them.
+    @st.composite
+    def made(draw: st.DrawFn) -> T:
+        picks = zip(options.items(), draw(choices), strict=True)
+        return make(**{name: values[byte % len(values)] for (name, values), byte in picks})
+
+    return made()
+
+
+def some(options: Sequence[T], most: int) -> list[tuple[T, ...]]:
+    """List every choice of up to so many, in any order."""
+    return [each for size in range(most + 1) for each in permutations(options, size)]
+
+
+windows = [
+    UniqueKey(key, Scope.WINDOW, conflict, window)
+    for key, conflict, window in product(["k1", "k2"], OnConflict, [5.0, 60.0])
+]
+keys = [
+    UniqueKey(key, scope, conflict)
+    for key, scope, conflict in product(["k1", "k2"], [Scope.PENDING, Scope.RUNNING], OnConflict)
+]
+lanes = [
+    None,
+    None,
+    Lane("l1"),
+    Lane("l1", max_running=1),
+    Lane("l1", interval=0.5, max_running=2),
+    Lane("l2", interval=5.0),
+]
+JOB: dict[str, Sequence[Any]] = {
+    "id": IDS,
+    "task": ["t1", "t2"],
+    "queue": QUEUES,
+    "payload": [b"[[],{}]", b'[[1],{"a":2}]'],
+    "priority": [0, 1, -1],
+    "delay": [0.0, 0.0, 0.0, 1.0, 60.0],
+    "run_at": [None, None, None, None, START, START + 30_000],
+    "retry": [RetryPolicy(n, delays=delays) for delays in [(), (), (1.0, 2.5)] for n in range(4)],
+    "timeout": [None, 2.5],
+    "expires": [*[None] * 6, 0.0, 5.0, 100.0],
+    "result_ttl": [None, None, 0.0, 5.0, 100.0],
+    "unique": [*[None] * (len(keys) + len(windows)), *keys, *windows],
+    "on_parent_failure": list(OnParentFailure),
+    "inputs": list(Inputs),
+    "lane": lanes,
+    "metadata": [None, {}, {"n": [1, None]}],
+    "tags": some(["x", "y"], 2),
+    "schedule": [None, None, None, *SCHEDULES],
+}
+PARENTS = [*[()] * 8, (0,), (1,), (0, 1), (2, 0, 5), (3, 3), (8, 1), (0, UNKNOWN)]
+SIBLINGS = [(), (0,), (0,), (0, 1), (1, 0), (0, 2)]
+
+
+def drafted(parents: tuple[int, ...], **job: Any) -> Draft:
+    return Draft(NewJob(**job), parents)
+
+
+new_jobs = chosen(NewJob, **JOB)
+drafts = chosen(drafted, parents=PARENTS, **JOB)
 # An id stands for one request: whoever repeats it asks for the same.
 batches = st.lists(drafts, min_size=1, max_size=4, unique_by=lambda draft: draft.job.id)
 families = st.lists(
-    st.builds(Draft, new_jobs, st.sampled_from([(), (0,), (0,), (0, 1), (1, 0), (0, 2)])),
+    chosen(drafted, parents=SIBLINGS, **JOB),
     min_size=3,
     max_size=5,
     unique_by=lambda draft: draft.job.id,
 )
 
-failures = st.builds(Failure, st.sampled_from(["Boom", "Bang"]), st.sampled_from(["", "broke"]))
-ends = st.builds(
+FAILURES = [Failure(error, text) for error, text in product(["Boom", "Bang"], ["", "broke"])]
+failures = st.sampled_from(FAILURES)
+ends = chosen(
     End,
-    back=st.integers(0, 6),
-    move=st.sampled_from(sorted(frozenset(Move) - {Move.CLAIM, Move.EXPIRE})),
-    failure=failures,
-    crashed=st.booleans(),
-    ran=st.sampled_from([None, 0.0, 1.5]),
+    back=range(7),
+    move=sorted(frozenset(Move) - {Move.CLAIM, Move.EXPIRE}),
+    failure=FAILURES,
+    crashed=[False, True],
+    ran=[None, 0.0, 1.5],
 )
 endings = st.lists(ends, min_size=1, max_size=4)
 delays = st.sampled_from([0.0, 0.0, 0.5, 60.0])
 shifts = st.sampled_from([0, 0, 0, 0, 1, -1])
-lines = st.builds(
-    LogLine,
-    st.sampled_from(["info", "error"]),
-    st.sampled_from(["", "hi"]),
-    st.sampled_from([None, {"n": [1, None]}]),
-)
+LINES = [
+    LogLine(level, text, data)
+    for level, text, data in product(["info", "error"], ["", "hi"], [None, {"n": [1, None]}])
+]
+PARTS = [b"", b"1", b"\x00\xff"]
 news = st.lists(
-    st.builds(
+    chosen(
         News,
-        back=st.integers(0, 6),
-        progress=st.sampled_from([None, 0, 50, 100]),
-        message=st.sampled_from([None, "", "half"]),
-        data=st.sampled_from([None, b"1"]),
-        logs=st.lists(lines, max_size=2).map(tuple),
-        parts=st.lists(st.binary(max_size=2), max_size=2).map(tuple),
+        back=range(7),
+        progress=[None, 0, 50, 100],
+        message=[None, "", "half"],
+        data=[None, b"1"],
+        logs=some(LINES, 2),
+        parts=some(PARTS, 2),
     ),
     min_size=1,
     max_size=3,
 )
 
-schedules = st.builds(
+schedules = chosen(
     Schedule,
-    name=st.sampled_from(SCHEDULES),
-    task=st.sampled_from(["t1", "t2"]),
-    trigger=st.sampled_from(["every:5", "every:60"]),
-    next_at=st.sampled_from([1000, 2000, 3000]),
-    tz=st.sampled_from(["UTC", "Asia/Tokyo"]),
-    options=st.sampled_from([None, {"priority": 1}]),
-    overlap=st.sampled_from(Overlap),
-    catch_up=st.sampled_from(CatchUp),
-    jitter=st.sampled_from([0.0, 2.5]),
-    paused=st.sampled_from([False, False, False, True]),
-    edited=st.sampled_from([False, False, False, True]),
+    name=SCHEDULES,
+    task=["t1", "t2"],
+    trigger=["every:5", "every:60"],
+    next_at=[1000, 2000, 3000],
+    tz=["UTC", "Asia/Tokyo"],
+    options=[None, {"priority": 1}],
+    overlap=list(Overlap),
+    catch_up=list(CatchUp),
+    jitter=[0.0, 2.5],
+    paused=[False, False, False, True],
+    edited=[False, False, False, True],
 )
-edits = st.builds(
+edits = chosen(
     Edit,
-    trigger=st.sampled_from([None, None, "every:7"]),
-    next_at=st.sampled_from([None, None, 5000]),
-    tz=st.sampled_from([None, None, "Europe/Berlin"]),
-    payload=st.sampled_from([None, None, b"[[3],{}]"]),
-    options=st.sampled_from([None, None, {}]),
-    overlap=st.sampled_from([None, None, *Overlap]),
-    catch_up=st.sampled_from([None, None, *CatchUp]),
-    jitter=st.sampled_from([None, None, 0.0]),
-    paused=st.sampled_from([None, False, False, True]),
+    trigger=[None, None, "every:7"],
+    next_at=[None, None, 5000],
+    tz=[None, None, "Europe/Berlin"],
+    payload=[None, None, b"[[3],{}]"],
+    options=[None, None, {}],
+    overlap=[None, None, *Overlap],
+    catch_up=[None, None, *CatchUp],
+    jitter=[None, None, 0.0],
+    paused=[None, False, False, True],
 )
 
-instants = st.sampled_from([None, None, START, START + 5000])
-filters = st.builds(
+INSTANTS = [None, None, START, START + 5000]
+filters = chosen(
     JobFilter,
-    states=st.lists(st.sampled_from(State), max_size=3, unique=True).map(tuple),
-    task=st.sampled_from([None, "t1"]),
-    queue=st.sampled_from([None, None, *QUEUES]),
-    tag=st.sampled_from([None, None, "x", "y"]),
-    schedule=st.sampled_from([None, None, None, *SCHEDULES]),
-    created_after=instants,
-    created_before=instants,
-    limit=st.integers(0, 5),
+    states=some(list(State), 3),
+    task=[None, "t1"],
+    queue=[None, None, *QUEUES],
+    tag=[None, None, "x", "y"],
+    schedule=[None, None, None, *SCHEDULES],
+    created_after=INSTANTS,
+    created_before=INSTANTS,
+    limit=range(6),
 )
-record_filters = st.builds(
+record_filters = chosen(
     RecordFilter,
-    job_id=st.sampled_from([None, None, *IDS[:3]]),
-    task=st.sampled_from([None, None, "t1"]),
-    level=st.sampled_from([None, None, "info"]),
-    since=instants,
-    limit=st.sampled_from([0, 1, 3, 100]),
+    job_id=[None, None, *IDS[:3]],
+    task=[None, None, "t1"],
+    level=[None, None, "info"],
+    since=INSTANTS,
+    limit=[0, 1, 3, 100],
 )

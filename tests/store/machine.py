@@ -8,13 +8,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from offload.core.job import Job, NewJob
-from offload.core.records import Failure, Finish, Report
+from offload.core.records import Failure, Finish, Part, Report
 from offload.core.schedule import Edit, Fire, Schedule
 from offload.core.states import Move, State
 from offload.store.base import Beat, JobFilter, Lapse, Pruned, RecordFilter
 from tests.store import draws
 from tests.store.draws import IDS, QUEUES, UNKNOWN, Draft, End, Fault, News
-from tests.store.pair import COUNTS, Pair, Refused, numbered
+from tests.store.pair import COUNTS, Call, Pair, Refused, numbered
 
 STALE = 5
 
@@ -23,6 +23,11 @@ def by_lease(lapses: list[Lapse]) -> dict[str, Job]:
     """Return what the port promises of lapses, which have no order."""
     assert all(lapse.reason for lapse in lapses)
     return {lapse.job.id: lapse.job for lapse in lapses}
+
+
+def parts_after(job_id: str, seen: int) -> Call[list[Part]]:
+    """Return the question for what a job has published since."""
+    return lambda store: store.parts(job_id, seen, 2)
 
 
 class Histories(RuleBasedStateMachine):
@@ -46,7 +51,6 @@ class Histories(RuleBasedStateMachine):
             self.pair.compare()
         finally:
             self.pair.close()
-            COUNTS.told()
 
     # --- what there is -------------------------------------------------------------------------
 
@@ -354,7 +358,7 @@ class Histories(RuleBasedStateMachine):
         assert numbered(seen[1]) == numbered(seen[0])
         if skip < len(seen[0]):
             rest = [
-                self.pair.runner.run(store.parts(job_id, parts[skip].id, 2))
+                self.pair.ask(store, parts_after(job_id, parts[skip].id))
                 for store, parts in zip((self.pair.model, self.pair.files[0]), seen, strict=True)
             ]
             assert numbered(rest[1]) == numbered(rest[0]) == numbered(seen[0][skip + 1 :][:2])

@@ -2,13 +2,16 @@
 
 import hashlib
 import json
+import signal
 import subprocess
+from contextlib import AbstractContextManager, closing
 from typing import Any
 
 import pytest
 
 from imaging.manifest import manifest_key, original_key, output_key
 from imaging.presets import DEFAULT
+from offload import Queue
 from services.imaging.tests import pictures
 from services.imaging.tests.running import Running, children, wait_until_gone
 
@@ -58,6 +61,15 @@ def kill(service: Running, process: subprocess.Popen[bytes]) -> None:
     wait_until_gone(helpers)
 
 
+def queue_of(service: Running) -> AbstractContextManager[Queue]:
+    return closing(Queue(db_path=service.folder / "queue.db"))
+
+
+def lock_of(data: bytes) -> str:
+    """Name the lock of whoever works on these bytes."""
+    return f"image:{hashlib.sha256(data).hexdigest()}"
+
+
 def assert_done_once(service: Running, upload_id: str, data: bytes, *, attempts: int) -> None:
     assert service.finished(upload_id)["status"] == "SUCCESS"
     assert stored(service, data) == complete(data)
@@ -104,3 +116,26 @@ def test_a_separate_worker_killed_in_the_middle_of_an_image(own_service: Running
 
     own_service.start_worker(IMAGING_PRESETS=DECLARED)
     assert_done_once(own_service, upload_id, data, attempts=1)
+
+
+def test_a_picture_is_soon_free_again_when_its_worker_was_killed(own_service: Running) -> None:
+    own_service.start(IMAGING_WORKER="false")
+    worker = own_service.start_worker(IMAGING_PRESETS=DECLARED)
+    data = pictures.slow_png()
+    wait_until_running(own_service, own_service.accepted("slow.png", data))
+    kill(own_service, worker)
+    with queue_of(own_service) as queue, queue.lock(lock_of(data), timeout=10):
+        assert stored(own_service, data) == [original(data)], "not in the middle"
+
+
+def test_a_worker_that_was_frozen_over_a_picture_ends_it_all_the_same(
+    own_service: Running,
+) -> None:
+    process = own_service.start(IMAGING_PRESETS=DECLARED)
+    data = pictures.slow_png()
+    upload_id = own_service.accepted("slow.png", data)
+    wait_until_running(own_service, upload_id)
+    process.send_signal(signal.SIGSTOP)
+    with queue_of(own_service) as queue, queue.lock(lock_of(data)):
+        process.send_signal(signal.SIGCONT)
+        assert_done_once(own_service, upload_id, data, attempts=0)

@@ -4,7 +4,7 @@ import asyncio
 import errno
 import os
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -16,12 +16,14 @@ from imaging.pipeline import Limits, Order, Rendered
 from imaging.presets import Preset
 from imaging.settings import settings
 from imaging.storage import NotStored, Storage, StorageFull, open_storage
-from offload import Abort, IsolatedError, JobHandle, Queue, Snooze, current_job
+from offload import Abort, IsolatedError, JobHandle, LockLost, Queue, Snooze, current_job
 
 queue = Queue(settings().queue, workers=settings().workers)
 
 # Waiting for another run of the same picture counts, too; decoding has its own limit.
 _PATIENCE = 300
+# So long does a picture wait whose worker was killed over it, and holds up a slot meanwhile.
+_HANDOVER_SECONDS = 3.0
 # A finished job's result is read from the store, so this is a bound and not a wait.
 _READ_SECONDS = 5.0
 _FULL_SECONDS = 5
@@ -66,9 +68,11 @@ async def process_image(sha256: str, stem: str, owner: str | None = None) -> Man
     job sees what it was for; no path is made of it.  Of one ``owner`` not all that wait may
     run at once.
     """
-    # Several uploads of one photograph may arrive at once: one of them works.
-    async with queue.alock(f"image:{sha256}"):
-        found = await _known(sha256) or await _made(sha256)
+    # Several uploads of one photograph may arrive at once: one of them works.  If two do, it
+    # costs time and nothing else, for they make the same and it is stored once.
+    with suppress(LockLost):
+        async with queue.alock(f"image:{sha256}", ttl=_HANDOVER_SECONDS):
+            found = await _known(sha256) or await _made(sha256)
     if found.lacks(settings().presets):
         # Returns the job that there is, if another upload has asked for it.
         await encode_avif.aapply_async((sha256,), unique_key=f"avif:{sha256}", tags=["avif"])

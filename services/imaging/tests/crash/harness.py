@@ -103,11 +103,16 @@ class Run:
         """Kill workers whenever so many more pictures are done, the web process in the middle."""
         step = self.report.images / (self._kills + 2)
         for number in range(1, self._kills + 1):
-            while self._stats()["completed"] < step * number:
+            while self._ended() < step * number:
                 self._over.wait(LOOK_SECONDS)
             self._faults.worker()
             if number == (self._kills + 1) // 2:
                 self._faults.web()
+
+    def _ended(self) -> int:
+        # However it ended: what did not end well is told of at the end.
+        stats = self._stats()
+        return sum(stats.values()) - stats["pending"] - stats["running"]
 
     def _wait_for_all(self) -> None:
         for upload_id in self.report.acknowledged:
