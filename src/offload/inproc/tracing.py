@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
 from typing import Any
 
 from offload.inproc.task import RequestTask
@@ -16,18 +15,14 @@ else:
     INSTALLED = True
 
 
-class Trace:
-    """Opens spans below the one that was current where the task was scheduled."""
-
-    def span(self, task: RequestTask[Any]) -> AbstractContextManager[None]:
-        """Return a span around one attempt; nothing, if nobody collects spans."""
-        if not INSTALLED or isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
-            return contextlib.nullcontext()
-        return _span(task)
+def is_on() -> bool:
+    """Whether anybody collects spans."""
+    return INSTALLED and not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider)
 
 
 @contextlib.contextmanager
-def _span(task: RequestTask[Any]) -> Iterator[None]:
+def span(task: RequestTask[Any]) -> Iterator[None]:
+    """Open a span around one attempt, below the one that was current where it was scheduled."""
     tracer = trace.get_tracer("offload")
     attributes: dict[str, str | int] = {
         "offload.task.id": task.id,
@@ -39,14 +34,14 @@ def _span(task: RequestTask[Any]) -> Iterator[None]:
         scheduled = trace.get_current_span().get_span_context()
         above = {"context": trace.set_span_in_context(trace.INVALID_SPAN)}
         above["links"] = [trace.Link(scheduled)] if scheduled.is_valid else []
-    with tracer.start_as_current_span(task.name, attributes=attributes, **above) as span:
+    with tracer.start_as_current_span(task.name, attributes=attributes, **above) as opened:
         try:
             yield
         except BaseException as error:
             stopped = isinstance(error, asyncio.CancelledError)
-            span.set_attribute("offload.task.outcome", "cancelled" if stopped else "failed")
+            opened.set_attribute("offload.task.outcome", "cancelled" if stopped else "failed")
             raise
-        span.set_attribute("offload.task.outcome", "succeeded")
+        opened.set_attribute("offload.task.outcome", "succeeded")
 
 
 def carried() -> dict[str, str]:
