@@ -20,6 +20,9 @@ from offload.queue import Queue
 
 P = ParamSpec("P")
 
+# Looked up in its class, a member costs as much as a call of a function.
+_AFTER_RESPONSE = Mode.AFTER_RESPONSE
+
 
 def add_tasks(
     app: Starlette, *, queue: Queue | None = None, **limits: Unpack[RunnerLimits]
@@ -82,7 +85,7 @@ class RequestTasks(Scheduler):
     @property
     def after_response(self) -> Scheduler:
         """Starts tasks after the response, side by side."""
-        return Scheduler(self._taker, Mode.AFTER_RESPONSE)
+        return Scheduler(self._taker, _AFTER_RESPONSE)
 
     def on_commit(self, session: Any) -> Scheduler:
         """Return a scheduler whose tasks start when `session` has committed.

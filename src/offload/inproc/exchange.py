@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any, NoReturn
 
 from offload.core.errors import OffloadError, TaskRefused
-from offload.core.request import Mode, Outcome, Overflow, RequestStatus, When, drop_reason
+from offload.core.request import Mode, Outcome, RequestStatus, When, drop_reason
 from offload.inproc.app import AppTasks
 from offload.inproc.call import Call
 from offload.inproc.committing import Commits
@@ -23,6 +23,10 @@ FINE = frozenset(
     }
 )
 """The ends with which a response that waits for a task goes out as it is."""
+
+# Looked up in its class, a member costs as much as a call of a function.
+_NOW, _AFTER_ROUTE = Mode.NOW, Mode.AFTER_ROUTE
+_RETURNED = When.RETURNED
 
 log = logging.getLogger("offload.inproc")
 
@@ -104,10 +108,10 @@ class Exchange:
         raise error
 
     def _place(self, task: RequestTask[Any]) -> None:
-        if task.mode is Mode.NOW:
+        if task.mode is _NOW:
             self._start(task)
             return
-        of_route = task.mode is Mode.AFTER_ROUTE
+        of_route = task.mode is _AFTER_ROUTE
         line = self._after_route if of_route else self._after_response
         line.append(task)
         if self._route_is_over if of_route else self._is_over:
@@ -133,7 +137,7 @@ class Exchange:
         self.used, self._loop = True, asyncio.get_running_loop()
         self._after_route, self._after_response, self._in_order = deque(), deque(), deque()
         self._held_by, self._alive = deque(), {}
-        return self.app.runner.options.overflow is Overflow.WAIT
+        return self.app.runner.has_gate
 
     async def enter(self) -> None:
         """Wait until there is room for what the request may schedule."""
@@ -216,7 +220,7 @@ class Exchange:
     def _passes(self, task: RequestTask[Any]) -> bool:
         """Return whether the outcome lets the task run; if not, it has ended now."""
         when = task.options.when
-        if when is When.RETURNED and self._raised is None:  # as nearly always
+        if when is _RETURNED and self._raised is None:  # as nearly always
             return True
         reason = drop_reason(When(when), self.outcome)
         if reason is not None:
@@ -242,4 +246,4 @@ def _holds(task: RequestTask[Any]) -> bool:
     """
     if task.leaves:
         return True
-    return task.mode is Mode.AFTER_ROUTE and bool(task.options.wait or task.options.shield)
+    return task.mode is _AFTER_ROUTE and bool(task.options.wait or task.options.shield)

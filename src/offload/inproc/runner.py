@@ -53,6 +53,8 @@ class Runner:
         self._attempts = Attempts(self, options)
         self._lock = threading.RLock()
         self.gate = Gate(self._room, self._lock)
+        self.has_gate = options.overflow is Overflow.WAIT
+        """Whether requests must enter the gate before they schedule."""
         self._watchers: list[asyncio.Future[None]] = []
 
     # --- asking --------------------------------------------------------------------------

@@ -20,6 +20,9 @@ T = TypeVar("T")
 
 SHUTDOWN = "shutdown"
 
+# Looked up in its class, a member costs as much as a call of a function.
+_RUNNING, _SUCCEEDED = RequestStatus.RUNNING, RequestStatus.SUCCEEDED
+
 log = logging.getLogger("offload.inproc")
 
 
@@ -97,7 +100,7 @@ class Attempts:
         try:
             if task.status.final or task.leaves:  # cancelled since, or shut down
                 return
-            task.status = RequestStatus.RUNNING
+            task.status = _RUNNING
             task.started_at = task.started_at or now()
             try:
                 value = await self._caller.call(task)
@@ -107,7 +110,7 @@ class Attempts:
             except BaseException as raised:  # noqa: BLE001 - SystemExit must not end the server
                 error = raised
             else:
-                self._keeper.end(task, RequestStatus.SUCCEEDED, result=value)
+                self._keeper.end(task, _SUCCEEDED, result=value)
                 return
             # Outside of `except`, or whatever the handler raises would be chained to this error.
             if _was_stopped(task, error):

@@ -20,6 +20,9 @@ from offload.tasks.task import Task as QueueTask
 
 T = TypeVar("T")
 
+# Looked up in its class, a member costs as much as a call of a function.
+_PENDING = RequestStatus.PENDING
+
 
 class Once(Protocol):
     """What a task asks of its runner."""
@@ -75,7 +78,7 @@ class RequestTask(Generic[T]):
     ) -> None:
         """Ask for a call on `loop`, in the context of whoever asks; it may become `new_job`."""
         self.func, self.args, self.kwargs, self.options, self.mode = call
-        self.status = RequestStatus.PENDING
+        self.status = _PENDING
         self._stamp = new_stamps()
         self.is_async = is_async(self.func)
         self.context: contextvars.Context | None = contextvars.copy_context()

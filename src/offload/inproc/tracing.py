@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Iterator
+from time import monotonic
 from typing import Any
 
 from offload.inproc.task import RequestTask
@@ -14,10 +15,26 @@ except ImportError:  # it comes with newer releases of FastAPI, and is never nee
 else:
     INSTALLED = True
 
+ASK_EVERY = 1.0
+"""Seconds for which it holds that nobody collects spans."""
 
-def is_on() -> bool:
-    """Whether anybody collects spans."""
-    return INSTALLED and not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider)
+
+class Collecting:
+    """Knows whether anybody collects spans."""
+
+    def __init__(self) -> None:
+        """Have not asked yet."""
+        self._asks_at = 0.0
+        self._answer = False
+
+    def __call__(self) -> bool:
+        """Return whether anybody does; who begins to is noticed within a second."""
+        # The question costs as much as all else of a run: it looks into the environment.
+        if INSTALLED and not self._answer and (instant := monotonic()) >= self._asks_at:
+            provider = trace.get_tracer_provider()
+            self._answer = not isinstance(provider, trace.ProxyTracerProvider)
+            self._asks_at = instant + ASK_EVERY
+        return self._answer
 
 
 @contextlib.contextmanager
