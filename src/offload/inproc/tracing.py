@@ -2,7 +2,8 @@
 
 import asyncio
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from math import inf
 from time import monotonic
 from typing import Any
 
@@ -22,15 +23,16 @@ ASK_EVERY = 1.0
 class Collecting:
     """Knows whether anybody collects spans."""
 
-    def __init__(self) -> None:
-        """Have not asked yet."""
-        self._asks_at = 0.0
+    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
+        """Have not asked yet; `clock` gives seconds."""
+        self._clock = clock
+        self._asks_at = -inf
         self._answer = False
 
     def __call__(self) -> bool:
         """Return whether anybody does; who begins to is noticed within a second."""
         # The question costs as much as all else of a run: it looks into the environment.
-        if INSTALLED and not self._answer and (instant := monotonic()) >= self._asks_at:
+        if INSTALLED and not self._answer and (instant := self._clock()) >= self._asks_at:
             provider = trace.get_tracer_provider()
             self._answer = not isinstance(provider, trace.ProxyTracerProvider)
             self._asks_at = instant + ASK_EVERY
