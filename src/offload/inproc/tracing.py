@@ -31,7 +31,7 @@ class Collecting:
 
     def __call__(self) -> bool:
         """Return whether anybody does; who begins to is noticed within a second."""
-        # The question costs as much as all else of a run: it looks into the environment.
+        # The question looks into the environment, which is dear where most runs are short.
         if INSTALLED and not self._answer and (instant := self._clock()) >= self._asks_at:
             provider = trace.get_tracer_provider()
             self._answer = not isinstance(provider, trace.ProxyTracerProvider)
