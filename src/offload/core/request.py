@@ -9,7 +9,10 @@ from offload.core.retry import RetryPolicy
 
 
 class RequestStatus(StrEnum):
-    """Where a request task stands. All but the first three are final."""
+    """Where a request task stands."""
+
+    final: bool
+    """Whether nothing follows. An attribute, for it is asked several times for each task."""
 
     PENDING = "pending"
     RUNNING = "running"
@@ -27,12 +30,9 @@ class RequestStatus(StrEnum):
     SPILLED = "spilled"
     """It is a job of a queue now, because this process had no room or no time for it."""
 
-    @property
-    def final(self) -> bool:
-        """Whether nothing follows."""
-        # Asked several times for each task: identity is cheaper than a set of an enum's members.
-        cls = RequestStatus
-        return self is not cls.PENDING and self is not cls.RUNNING and self is not cls.RETRYING
+    def __init__(self, word: str) -> None:
+        """Work out once what follows."""
+        self.final = word not in {"pending", "running", "retrying"}
 
 
 class Mode(StrEnum):

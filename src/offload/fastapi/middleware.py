@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, NoReturn
 
 from fastapi import HTTPException, Request, Response, WebSocketDisconnect
 from fastapi.exception_handlers import http_exception_handler
@@ -10,11 +10,9 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from offload.core.errors import DuplicateJob, StoreError, TaskLimitReached, TasksClosed
+from offload.core.errors import DuplicateJob, StoreError, TaskLimitReached, TaskRefused, TasksClosed
 from offload.inproc.app import AppTasks
-from offload.inproc.call import Call
 from offload.inproc.exchange import Exchange
-from offload.inproc.task import RequestTask
 
 KEY = "offload.exchange"
 """Where the scope of a request has its `HttpExchange`; mounted applications inherit it."""
@@ -54,14 +52,13 @@ class HttpExchange(Exchange):
         super().__init__(app)
         self._outside = sys.exception()
 
-    def admit(self, call: Call, place: Callable[[RequestTask[Any]], None]) -> RequestTask[Any]:
-        """See `Exchange.admit`."""
-        try:
-            return super().admit(call, place)
-        except TaskLimitReached as error:
+    def refuse(self, error: TaskRefused) -> NoReturn:
+        """See `Exchange.refuse`."""
+        if isinstance(error, TaskLimitReached):
             raise TooManyTasks(error) from error
-        except TasksClosed as error:
+        if isinstance(error, TasksClosed):
             raise ShuttingDown(error) from error
+        raise error
 
     def note(self) -> None:
         """Note the exception whose handler is at work, if one was raised inside.
@@ -88,24 +85,23 @@ class TasksMiddleware:
         self._app = app
         self._tasks = tasks
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Serve a request, a websocket, or the lifespan."""
         if scope["type"] == "lifespan":
-            await self._live(scope, receive, send)
-        elif scope["type"] in {"http", "websocket"} and KEY not in scope:
-            await self._serve(scope, receive, send)
-        else:
-            await self._app(scope, receive, send)
+            return self._live(scope, receive, send)
+        if scope["type"] in {"http", "websocket"} and KEY not in scope:
+            return self._serve(scope, receive, send)
+        return self._app(scope, receive, send)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope[KEY] = exchange = HttpExchange(self._tasks)
 
-        async def sending(message: Message) -> None:
+        def sending(message: Message) -> Awaitable[None]:
             if exchange.used and message["type"] in ANSWERS:
                 exchange.note()
                 if message["type"] == RESPONSE and exchange.route_ended(message["status"]):
-                    await _begun(exchange)
-            await send(message)
+                    return _held(exchange, send, message)
+            return send(message)
 
         error: BaseException | None = None
         try:
@@ -140,8 +136,8 @@ class TasksMiddleware:
         await self._app(scope, receiving, sending)
 
 
-async def _begun(exchange: HttpExchange) -> None:
-    """Hold the response for what must come before it.
+async def _held(exchange: HttpExchange, send: Send, message: Message) -> None:
+    """Hold the response for what must come before it, then send its start.
 
     Raises:
         Exception: it must not go out; dependencies that are still open, such as a database
@@ -152,6 +148,7 @@ async def _begun(exchange: HttpExchange) -> None:
     except Exception as error:
         exchange.refused = error
         raise
+    await send(message)
 
 
 async def _answer(error: Exception, scope: Scope, receive: Receive, send: Send) -> None:

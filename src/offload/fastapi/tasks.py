@@ -20,6 +20,9 @@ from offload.queue import Queue
 
 P = ParamSpec("P")
 
+# Looked up in its class, a member costs as much as a call of a function.
+_AFTER_RESPONSE = Mode.AFTER_RESPONSE
+
 
 def add_tasks(
     app: Starlette, *, queue: Queue | None = None, **limits: Unpack[RunnerLimits]
@@ -72,20 +75,17 @@ class RequestTasks(Scheduler):
     is sent yet, and `after_response.schedule` when all is sent and all dependencies are closed.
     """
 
-    def __init__(self, exchange: HttpExchange) -> None:
-        """Schedule in this exchange."""
-        super().__init__(exchange)
-        self._exchange = exchange
+    _taker: HttpExchange
 
     @property
     def after_route(self) -> Scheduler:
         """Starts tasks after the route, before the response."""
-        return Scheduler(self._exchange, Mode.AFTER_ROUTE)
+        return Scheduler(self._taker, Mode.AFTER_ROUTE)
 
     @property
     def after_response(self) -> Scheduler:
         """Starts tasks after the response, side by side."""
-        return Scheduler(self._exchange, Mode.AFTER_RESPONSE)
+        return Scheduler(self._taker, _AFTER_RESPONSE)
 
     def on_commit(self, session: Any) -> Scheduler:
         """Return a scheduler whose tasks start when `session` has committed.
@@ -98,7 +98,7 @@ class RequestTasks(Scheduler):
         Raises:
             ConfigurationError: it is something else.
         """
-        return self._exchange.commits.scheduler(session)
+        return self._taker.commits.scheduler(session)
 
     def add_task(
         self, func: Callable[P, Any], /, *args: P.args, **kwargs: P.kwargs
@@ -110,19 +110,19 @@ class RequestTasks(Scheduler):
         Raises:
             TaskRefused: there is no room, or the process is shutting down.
         """
-        return self._exchange.take_in_order(Call(func, args, kwargs, mode=Mode.AFTER_RESPONSE))
+        return self._taker.take_in_order(Call(func, args, kwargs, mode=Mode.AFTER_RESPONSE))
 
     def get(self, task_id: str) -> RequestTask[Any] | None:
         """Return a task of this process, of whichever request; see `AppTasks.get`."""
-        return self._exchange.app.get(task_id)
+        return self._taker.app.get(task_id)
 
     def cancel(self, task_id: str, *, force: bool = False) -> bool:
         """Stop a task, and say whether it stops; see `AppTasks.cancel`."""
-        return self._exchange.app.cancel(task_id, force=force)
+        return self._taker.app.cancel(task_id, force=force)
 
     async def wait(self, task_id: str, timeout: float | None = None) -> RequestStatus | None:
         """Return how a task has ended, once it has; see `AppTasks.wait`."""
-        return await self._exchange.app.wait(task_id, timeout)
+        return await self._taker.app.wait(task_id, timeout)
 
 
 def _exchange(connection: HTTPConnection) -> HttpExchange:

@@ -10,7 +10,7 @@ from offload.cron import Cron, Every, Trigger
 from offload.inproc.call import Call
 from offload.inproc.draining import drain
 from offload.inproc.handover import new_job
-from offload.inproc.options import PLAIN, RunnerOptions, TaskOptions
+from offload.inproc.options import PLAIN, RequestOptions, RunnerOptions, TaskOptions
 from offload.inproc.runner import Runner, RunnerStats
 from offload.inproc.scheduler import Scheduler
 from offload.inproc.task import RequestTask
@@ -50,16 +50,8 @@ class AppTasks(Scheduler):
             ConfigurationError, ArgumentError: it is one of a queue, which would refuse it, or
                 waits where there is no response to hold.
         """
-        if call.options.wait and call.mode is not Mode.AFTER_ROUTE:
-            raise ConfigurationError(
-                "wait=True: only a task of after_route can hold the response: "
-                "tasks.after_route.task(wait=True)"
-            )
-        if call.options.when != When.RETURNED and call.mode is Mode.NOW:
-            raise ConfigurationError(
-                f"when={str(call.options.when)!r}: what starts now does not know how the request "
-                "will end: use after_route or after_response"
-            )
+        if call.options is not PLAIN:
+            _check(call.options, call.mode)
         return RequestTask(call, self.runner, loop, new_job(call))
 
     # --- looking -------------------------------------------------------------------------
@@ -188,3 +180,16 @@ class AppTasks(Scheduler):
                     "schedule from its lifespan, a request, or a task"
                 ) from None
             return self._loop
+
+
+def _check(options: RequestOptions, mode: Mode) -> None:
+    if options.wait and mode is not Mode.AFTER_ROUTE:
+        raise ConfigurationError(
+            "wait=True: only a task of after_route can hold the response: "
+            "tasks.after_route.task(wait=True)"
+        )
+    if options.when is not When.RETURNED and mode is Mode.NOW:
+        raise ConfigurationError(
+            f"when={str(options.when)!r}: what starts now does not know how the request "
+            "will end: use after_route or after_response"
+        )

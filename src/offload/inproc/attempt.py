@@ -1,15 +1,16 @@
 """Calls the function of a request task once, and its error handler."""
 
 import asyncio
+import contextlib
 import contextvars
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar, cast
 
 from offload.inproc.task import RequestTask, is_async
 from offload.inproc.threads import Threads
-from offload.inproc.tracing import Trace
+from offload.inproc.tracing import Collecting, span
 from offload.tasks.task import Task as QueueTask
 
 T = TypeVar("T")
@@ -23,18 +24,24 @@ class Caller:
         """Tell `leave` of each thread that is given up."""
         self._leave = leave
         self._threads = Threads()
-        self._trace = Trace()
+        self._is_traced = Collecting()
 
-    async def call(self, task: RequestTask[T]) -> T:
-        """Return what the function returns, or raise what it raises.
+    def call(self, task: RequestTask[T]) -> Awaitable[T]:
+        """Return, when awaited, what the function returns, or raise what it raises.
 
         Raises:
             TimeoutError: it took longer than the task's timeout. A coroutine was cancelled; a
                 thread goes on, and keeps the slot of its task until it ends.
         """
         task.attempt += 1
+        if task.is_async and task.options.timeout is None and not self._is_traced():
+            # Nothing stands between the asyncio task and the function: as nearly always.
+            return cast("Awaitable[T]", task.func(*task.args, **task.kwargs))
+        return self._call(task)
+
+    async def _call(self, task: RequestTask[T]) -> T:
         call = functools.partial(plain(task.func), *task.args, **task.kwargs)
-        with self._trace.span(task):
+        with span(task) if self._is_traced() else contextlib.nullcontext():
             if task.is_async:
                 value: Any = call()
             else:

@@ -1,15 +1,14 @@
 """The request tasks of one request: which wait for what, and what its outcome makes of them."""
 
 import asyncio
-import contextlib
 import logging
 from collections import deque
 from collections.abc import Callable, Iterator
 from functools import cached_property
-from typing import Any
+from typing import Any, NoReturn
 
-from offload.core.errors import OffloadError
-from offload.core.request import Mode, Outcome, Overflow, RequestStatus, When, drop_reason
+from offload.core.errors import OffloadError, TaskRefused
+from offload.core.request import Mode, Outcome, RequestStatus, When, drop_reason
 from offload.inproc.app import AppTasks
 from offload.inproc.call import Call
 from offload.inproc.committing import Commits
@@ -24,6 +23,10 @@ FINE = frozenset(
     }
 )
 """The ends with which a response that waits for a task goes out as it is."""
+
+# Looked up in its class, a member costs as much as a call of a function.
+_NOW, _AFTER_ROUTE = Mode.NOW, Mode.AFTER_ROUTE
+_RETURNED = When.RETURNED
 
 log = logging.getLogger("offload.inproc")
 
@@ -86,27 +89,35 @@ class Exchange:
     def admit(self, call: Call, place: Callable[[RequestTask[Any]], None]) -> RequestTask[Any]:
         """Take in a task and `place` it; one that has its key already is returned as it is."""
         task = self.app.make(call, self._loop)
-        taken = self.app.runner.admit(task, gated=self._is_inside)
+        try:
+            taken = self.app.runner.admit(task, gated=self._is_inside)
+        except TaskRefused as error:
+            self.refuse(error)
         if taken is task:
             if not self.app.started:
                 self._keep(task)
             place(task)
         return taken
 
+    def refuse(self, error: TaskRefused) -> NoReturn:
+        """Say that a task was refused, in a way that whoever serves the request understands.
+
+        Raises:
+            TaskRefused: always.
+        """
+        raise error
+
     def _place(self, task: RequestTask[Any]) -> None:
-        if task.mode is Mode.NOW:
+        if task.mode is _NOW:
             self._start(task)
             return
-        line = self._after_route if task.mode is Mode.AFTER_ROUTE else self._after_response
-        if self._is_past(task.mode):
+        of_route = task.mode is _AFTER_ROUTE
+        line = self._after_route if of_route else self._after_response
+        line.append(task)
+        if self._route_is_over if of_route else self._is_over:
             late = "request task %s %s came too late for %s and starts now"
             log.warning(late, task.id, task.name, task.mode)
-        line.append(task)
-        if self._is_past(task.mode):
             self._fire(line)
-
-    def _is_past(self, mode: Mode) -> bool:
-        return self._route_is_over if mode is Mode.AFTER_ROUTE else self._is_over
 
     def _append(self, task: RequestTask[Any]) -> None:
         self._in_order.append(task)
@@ -126,7 +137,7 @@ class Exchange:
         self.used, self._loop = True, asyncio.get_running_loop()
         self._after_route, self._after_response, self._in_order = deque(), deque(), deque()
         self._held_by, self._alive = deque(), {}
-        return self.app.runner.options.overflow is Overflow.WAIT
+        return self.app.runner.has_gate
 
     async def enter(self) -> None:
         """Wait until there is room for what the request may schedule."""
@@ -208,10 +219,10 @@ class Exchange:
 
     def _passes(self, task: RequestTask[Any]) -> bool:
         """Return whether the outcome lets the task run; if not, it has ended now."""
-        when = When(task.options.when)
-        if when is When.RETURNED and self._raised is None:  # as nearly always
+        when = task.options.when
+        if when is _RETURNED and self._raised is None:  # as nearly always
             return True
-        reason = drop_reason(when, self.outcome)
+        reason = drop_reason(When(when), self.outcome)
         if reason is not None:
             self.app.runner.drop(task, reason)
         return reason is None
@@ -219,9 +230,12 @@ class Exchange:
 
 def _taken(line: deque[RequestTask[Any]]) -> Iterator[RequestTask[Any]]:
     """Take all from a line; another thread may do so at the same time."""
-    with contextlib.suppress(IndexError):
-        while True:
-            yield line.popleft()
+    while line:
+        try:
+            task = line.popleft()
+        except IndexError:
+            return
+        yield task
 
 
 def _holds(task: RequestTask[Any]) -> bool:
@@ -232,4 +246,4 @@ def _holds(task: RequestTask[Any]) -> bool:
     """
     if task.leaves:
         return True
-    return task.mode is Mode.AFTER_ROUTE and bool(task.options.wait or task.options.shield)
+    return task.mode is _AFTER_ROUTE and bool(task.options.wait or task.options.shield)

@@ -32,8 +32,8 @@ class Records:
         """Take in a new task."""
         self.unfinished[task] = None
         task.is_known = True
-        if "id" in task.__dict__:
-            self._named[task.id] = task
+        if task.known_id is not None:
+            self._named[task.known_id] = task
         if task.key is not None:
             self._keys[task.key] = task
 
@@ -55,13 +55,11 @@ class Records:
 
     def named(self, task: RequestTask[Any], task_id: str) -> str:
         """Return the id under which a task can be found: this one, if it has none yet."""
-        known = task.__dict__.get("id")
-        if known is not None:
-            return str(known)
-        task.__dict__["id"] = task_id
-        if task.is_known:
-            self._named[task_id] = task
-        return task_id
+        if task.known_id is None:
+            task.known_id = task_id
+            if task.is_known:
+                self._named[task_id] = task
+        return task.known_id
 
     def all(self) -> Iterator[RequestTask[Any]]:
         """Return all tasks that are known, the newest first."""
@@ -77,4 +75,4 @@ class Records:
                 return
             self._ended.popleft()
             first.is_known = False
-            self._named.pop(first.__dict__.get("id", ""), None)
+            self._named.pop(first.known_id or "", None)

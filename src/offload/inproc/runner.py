@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from offload.core.errors import DuplicateTask, TaskLimitReached, TasksClosed
 from offload.core.request import Overflow, RequestStatus
 from offload.inproc.gate import Gate, settle
-from offload.inproc.options import RunnerOptions
+from offload.inproc.options import PLAIN, RunnerOptions
 from offload.inproc.records import Records
 from offload.inproc.running import SHUTDOWN, Attempts
 from offload.inproc.slots import Slots
@@ -53,6 +53,8 @@ class Runner:
         self._attempts = Attempts(self, options)
         self._lock = threading.RLock()
         self.gate = Gate(self._room, self._lock)
+        self.has_gate = options.overflow is Overflow.WAIT
+        """Whether requests must enter the gate before they schedule."""
         self._watchers: list[asyncio.Future[None]] = []
 
     # --- asking --------------------------------------------------------------------------
@@ -68,8 +70,13 @@ class Runner:
             DuplicateTask: an unfinished task has its key.
         """
         with self._lock:
-            self._check_open(task)
-            if task.key is not None and (holder := self._in_the_way(task, task.key)) is not None:
+            if self.closed:
+                self._check_closed(task)
+            if (
+                task.options is not PLAIN
+                and task.key is not None
+                and (holder := self._in_the_way(task, task.key)) is not None
+            ):
                 return holder
             if not task.leaves:
                 slots = self._coroutines if task.is_async else self._threads
@@ -225,14 +232,17 @@ class Runner:
             self._records.end(task)
             if task.slots is not None:
                 task.slots.unfinished -= 1
-            watchers, self._watchers = self._watchers, []
+            watchers = self._watchers
+            if watchers:
+                self._watchers = []
         # They may be large, and records are kept for a while.
         task.args, task.kwargs, task.context, task.running = (), {}, None, None
         if task.new_job is not None:
             task.new_job = replace(task.new_job, payload=b"")
         for ended in watchers:
             settle(ended)
-        task.tell()
+        if task.ended:
+            task.tell()
         self.gate.look()
 
     # --- inside --------------------------------------------------------------------------
@@ -247,10 +257,10 @@ class Runner:
             return holder
         raise DuplicateTask(key, holder.id)
 
-    def _check_open(self, task: RequestTask[Any]) -> None:
-        if self.closed and task.new_job is not None:
+    def _check_closed(self, task: RequestTask[Any]) -> None:
+        if task.new_job is not None:
             task.leaves, task.spills = True, not task.leaves
-        elif self.closed:
+        else:
             raise TasksClosed(
                 f"{task.name}: this process is shutting down and takes no more request tasks; "
                 "a queue task it would store"

@@ -4,7 +4,6 @@ import asyncio
 import logging
 import random
 import traceback
-from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from offload.core.errors import OffloadError
@@ -20,6 +19,9 @@ from offload.tasks.definition import error_types
 T = TypeVar("T")
 
 SHUTDOWN = "shutdown"
+
+# Looked up in its class, a member costs as much as a call of a function.
+_RUNNING, _SUCCEEDED = RequestStatus.RUNNING, RequestStatus.SUCCEEDED
 
 log = logging.getLogger("offload.inproc")
 
@@ -59,14 +61,13 @@ class Attempts:
         self._keeper = keeper
         self._caller = Caller(keeper.leave)
         self._log_args = options.log_args
-        self._slow_step = options.slow_step
+        self.slow_step = options.slow_step
 
     def start(self, task: RequestTask[Any]) -> None:
         """Start an attempt on the running loop, in the task's slot; or make a job of it."""
         work = self._enqueue(task) if task.leaves else self._attempt(task)
-        slow, unbegun = partial(_tell_slow, task), partial(self._unbegun, task)
         task.running = task.loop.create_task(
-            Watched(work, self._slow_step, slow, unbegun),
+            Watched(work, task, self),
             name=task.name,
             context=None if task.context is None else task.context.copy(),
         )
@@ -78,39 +79,47 @@ class Attempts:
             task.recovered, task.result = True, value
         return value
 
-    def _unbegun(self, task: RequestTask[Any]) -> None:
+    def slow(self, whose: RequestTask[Any], seconds: float) -> None:
+        """See `Watcher.slow`."""
+        log.warning(
+            "%s held the event loop for %.0f ms without an await: every request of this process "
+            "waited; make it a plain function, which runs in a thread, or call what blocks with "
+            "asyncio.to_thread",
+            _words(whose),
+            seconds * 1000,
+        )
+
+    def unbegun(self, whose: RequestTask[Any]) -> None:
         """End a task whose attempt was cancelled before its first step."""
-        if not task.leaves:
-            self._keeper.free(task.slots)
-        self._keeper.end(task, RequestStatus.CANCELLED, reason=_why(task))
+        if not whose.leaves:
+            self._keeper.free(whose.slots)
+        self._keeper.end(whose, RequestStatus.CANCELLED, reason=_why(whose))
 
     async def _attempt(self, task: RequestTask[Any]) -> None:
         task.keeps_slot = False
         try:
-            if not task.status.final and not task.leaves:  # cancelled since, or shut down
-                await self._run(task)
+            if task.status.final or task.leaves:  # cancelled since, or shut down
+                return
+            task.status = _RUNNING
+            task.started_at = task.started_at or now()
+            try:
+                value = await self._caller.call(task)
+            except KeyboardInterrupt as raised:
+                self._keeper.end(task, RequestStatus.FAILED, error=raised)
+                raise
+            except BaseException as raised:  # noqa: BLE001 - SystemExit must not end the server
+                error = raised
+            else:
+                self._keeper.end(task, _SUCCEEDED, result=value)
+                return
+            # Outside of `except`, or whatever the handler raises would be chained to this error.
+            if _was_stopped(task, error):
+                await self._stopped(task)
+            else:
+                await self._failed(task, error)
         finally:
             if not task.keeps_slot:
                 self._keeper.free(task.slots)
-
-    async def _run(self, task: RequestTask[Any]) -> None:
-        task.status = RequestStatus.RUNNING
-        task.started_at = task.started_at or now()
-        try:
-            value = await self._caller.call(task)
-        except KeyboardInterrupt as raised:
-            self._keeper.end(task, RequestStatus.FAILED, error=raised)
-            raise
-        except BaseException as raised:  # noqa: BLE001 - SystemExit must not end the server
-            error = raised
-        else:
-            self._keeper.end(task, RequestStatus.SUCCEEDED, result=value)
-            return
-        # Outside of `except`, or whatever the handler raises would be chained to this error.
-        if _was_stopped(task, error):
-            await self._stopped(task)
-        else:
-            await self._failed(task, error)
 
     async def _stopped(self, task: RequestTask[Any]) -> None:
         if task.stop_reason == SHUTDOWN and task.new_job is not None:
@@ -185,16 +194,6 @@ def _was_stopped(task: RequestTask[Any], error: BaseException) -> bool:
 
 def _why(task: RequestTask[Any]) -> str:
     return task.stop_reason or "its event loop ended it"
-
-
-def _tell_slow(task: RequestTask[Any], seconds: float) -> None:
-    log.warning(
-        "%s held the event loop for %.0f ms without an await: every request of this process "
-        "waited; make it a plain function, which runs in a thread, or call what blocks with "
-        "asyncio.to_thread",
-        _words(task),
-        seconds * 1000,
-    )
 
 
 def _words(task: RequestTask[Any]) -> str:

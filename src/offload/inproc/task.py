@@ -7,7 +7,6 @@ import functools
 import inspect
 import time
 from collections.abc import Callable
-from functools import cached_property
 from types import FunctionType
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -20,6 +19,9 @@ from offload.tasks.ids import id_of, new_stamps
 from offload.tasks.task import Task as QueueTask
 
 T = TypeVar("T")
+
+# Looked up in its class, a member costs as much as a call of a function.
+_PENDING = RequestStatus.PENDING
 
 
 class Once(Protocol):
@@ -35,7 +37,6 @@ class Once(Protocol):
 class RequestTask(Generic[T]):
     """A function that runs in this process, and what came of it. Instants: Unix milliseconds."""
 
-    status = RequestStatus.PENDING
     attempt: int = 0
     """How often the function has been called."""
     started_at: int | None = None
@@ -61,6 +62,8 @@ class RequestTask(Generic[T]):
     """Those of which it takes one."""
     spills: bool = False
     """Whether it becomes a job only because it cannot stay."""
+    known_id: str | None = None
+    """Its id, once somebody has asked for it."""
     is_known: bool = False
     """Whether it can be looked up."""
     keeps_slot: bool = False
@@ -75,7 +78,7 @@ class RequestTask(Generic[T]):
     ) -> None:
         """Ask for a call on `loop`, in the context of whoever asks; it may become `new_job`."""
         self.func, self.args, self.kwargs, self.options, self.mode = call
-        self.name = self.options.name or path_of(self.func)
+        self.status = _PENDING
         self._stamp = new_stamps()
         self.is_async = is_async(self.func)
         self.context: contextvars.Context | None = contextvars.copy_context()
@@ -84,16 +87,22 @@ class RequestTask(Generic[T]):
         self.leaves = new_job is not None and self.options.durable is not False
         """Whether it becomes a job, and does not run here."""
         self._runner = runner
-        self._ended: list[Callable[[], None]] = []
+        self.ended: list[Callable[[], None]] = []
+        """What is called when it has ended."""
 
     def __repr__(self) -> str:
         """Show what a log line needs, and none of the arguments."""
         return f"<RequestTask {self.id} {self.name} {self.status}>"
 
-    @cached_property
+    @property
     def id(self) -> str:
         """A UUIDv7, made when somebody asks for it: nobody does for most tasks."""
-        return self._runner.named(self, id_of(self._stamp))
+        return self.known_id or self._runner.named(self, id_of(self._stamp))
+
+    @property
+    def name(self) -> str:
+        """For people: as its options say, or the function's."""
+        return self.options.name or path_of(self.func)
 
     @property
     def created_at(self) -> int:
@@ -138,7 +147,7 @@ class RequestTask(Generic[T]):
 
     def when_ended(self, call: Callable[[], None]) -> None:
         """Call something when it has ended, or at once if it has."""
-        self._ended.append(call)
+        self.ended.append(call)
         if self.status.final:
             self.tell()
 
@@ -147,7 +156,7 @@ class RequestTask(Generic[T]):
         # Two threads may be here at once.
         with contextlib.suppress(IndexError):
             while True:
-                self._ended.pop()()
+                self.ended.pop()()
 
 
 def _settle(loop: asyncio.AbstractEventLoop, ended: "asyncio.Future[None]") -> None:

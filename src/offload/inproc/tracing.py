@@ -2,8 +2,9 @@
 
 import asyncio
 import contextlib
-from collections.abc import Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from math import inf
+from time import monotonic
 from typing import Any
 
 from offload.inproc.task import RequestTask
@@ -15,19 +16,32 @@ except ImportError:  # it comes with newer releases of FastAPI, and is never nee
 else:
     INSTALLED = True
 
+ASK_EVERY = 1.0
+"""Seconds for which it holds that nobody collects spans."""
 
-class Trace:
-    """Opens spans below the one that was current where the task was scheduled."""
 
-    def span(self, task: RequestTask[Any]) -> AbstractContextManager[None]:
-        """Return a span around one attempt; nothing, if nobody collects spans."""
-        if not INSTALLED or isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
-            return contextlib.nullcontext()
-        return _span(task)
+class Collecting:
+    """Knows whether anybody collects spans."""
+
+    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
+        """Have not asked yet; `clock` gives seconds."""
+        self._clock = clock
+        self._asks_at = -inf
+        self._answer = False
+
+    def __call__(self) -> bool:
+        """Return whether anybody does; who begins to is noticed within a second."""
+        # The question looks into the environment, which is dear where most runs are short.
+        if INSTALLED and not self._answer and (instant := self._clock()) >= self._asks_at:
+            provider = trace.get_tracer_provider()
+            self._answer = not isinstance(provider, trace.ProxyTracerProvider)
+            self._asks_at = instant + ASK_EVERY
+        return self._answer
 
 
 @contextlib.contextmanager
-def _span(task: RequestTask[Any]) -> Iterator[None]:
+def span(task: RequestTask[Any]) -> Iterator[None]:
+    """Open a span around one attempt, below the one that was current where it was scheduled."""
     tracer = trace.get_tracer("offload")
     attributes: dict[str, str | int] = {
         "offload.task.id": task.id,
@@ -39,14 +53,14 @@ def _span(task: RequestTask[Any]) -> Iterator[None]:
         scheduled = trace.get_current_span().get_span_context()
         above = {"context": trace.set_span_in_context(trace.INVALID_SPAN)}
         above["links"] = [trace.Link(scheduled)] if scheduled.is_valid else []
-    with tracer.start_as_current_span(task.name, attributes=attributes, **above) as span:
+    with tracer.start_as_current_span(task.name, attributes=attributes, **above) as opened:
         try:
             yield
         except BaseException as error:
             stopped = isinstance(error, asyncio.CancelledError)
-            span.set_attribute("offload.task.outcome", "cancelled" if stopped else "failed")
+            opened.set_attribute("offload.task.outcome", "cancelled" if stopped else "failed")
             raise
-        span.set_attribute("offload.task.outcome", "succeeded")
+        opened.set_attribute("offload.task.outcome", "succeeded")
 
 
 def carried() -> dict[str, str]:

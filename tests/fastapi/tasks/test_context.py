@@ -271,3 +271,20 @@ asyncio.run(main())
     program = [sys.executable, "-c", code]
     out = subprocess.run(program, capture_output=True, text=True, check=True)
     assert out.stdout == "succeeded False True {}\n"
+
+
+def test_c4_who_begins_to_collect_spans_is_noticed_within_a_second() -> None:
+    """Run in a process of its own, in which no provider is set yet."""
+    code = """
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from offload.inproc.tracing import Collecting
+times = iter([0.0, 0.9, 1.0])
+is_traced = Collecting(lambda: next(times))
+said = [is_traced()]
+trace.set_tracer_provider(TracerProvider())
+print(*said, is_traced(), is_traced(), is_traced())
+"""
+    program = [sys.executable, "-c", code]
+    out = subprocess.run(program, capture_output=True, text=True, check=True)
+    assert out.stdout == "False False True True\n"
