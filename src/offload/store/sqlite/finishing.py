@@ -69,13 +69,13 @@ def _record(tx: Transaction, ends: Sequence[End], now: int) -> None:
         for run, asked, _ in ends
         if (failure := asked.failure) is not None and asked.move is not Move.CANCEL
     ]
-    tx.each(SQL["insert_metric"], metrics)
+    tx.wide(SQL["insert_metric"], metrics)
     tx.each(SQL["insert_error"], errors)
 
 
 def _apply(tx: Transaction, ends: Sequence[End], now: int) -> None:
-    complete = [(asked.result, now, run.seq) for run, asked, move in ends if move is Move.COMPLETE]
-    tx.each(SQL["complete"], complete)
+    complete = [(run.seq, asked.result, now) for run, asked, move in ends if move is Move.COMPLETE]
+    tx.wide(SQL["complete"], complete)
     if len(complete) == len(ends):
         return
     for run, asked, move in ends:
