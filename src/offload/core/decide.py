@@ -76,7 +76,7 @@ def decide(
     """
     if isinstance(outcome, Returned):  # most jobs end so: one object, not two
         return Finish(
-            job.id, job.lease, Move.COMPLETE, result=outcome.result, ran=ran, memory=memory
+            job.id, job.lease, Move.COMPLETE, 0.0, outcome.result, ran=ran, memory=memory
         )
     finish = _without_result(job, outcome, rng)
     return finish if ran is None else replace(finish, ran=ran, memory=memory)

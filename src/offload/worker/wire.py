@@ -80,8 +80,10 @@ class Frames:
 
 def row_of(job: Job) -> list[Any]:
     """Return what a function may know of its job, all but the payload."""
-    known = [job.id, job.task, job.queue, job.attempt, job.lease, job.timeout, job.metadata]
-    return [*known, job.tags, job.schedule, job.tick]
+    return [
+        job.id, job.task, job.queue, job.attempt, job.lease, job.timeout, job.metadata, job.tags,
+        job.schedule, job.tick,
+    ]  # fmt: skip
 
 
 def job_of(row: Sequence[Any], payload: bytes) -> Job:

@@ -1,7 +1,8 @@
 -- name: running
 -- The fence: what is not found here, under its newest lease, is not touched. Nobody else can
 -- write before the transaction ends. RETURNING from each update would be dearer.
-SELECT id, lease, seq, attempt, run_at, started_at, cancel_requested, lane FROM jobs
+SELECT id, lease, seq, attempt, run_at, (started_at - run_at) / 1000.0, cancel_requested, lane
+FROM jobs
 WHERE id IN (SELECT value FROM json_each(?)) AND state = 'running'
 
 -- name: complete
