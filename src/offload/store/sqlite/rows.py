@@ -20,9 +20,11 @@ COLUMNS = (
 )
 JOB = ", ".join(COLUMNS)
 _CLAIMED = {
+    "state": "'running'",
+    "worker": ":worker",
+    "started_at": ":now",
     **{name: f"{name} + 1" for name in ("attempt", "lease", "version")},
     **dict.fromkeys(("progress", "message", "data"), "NULL"),
-    **{"state": "'running'", "worker": ":worker", "started_at": ":now"},
 }
 CLAIMED = ", ".join(_CLAIMED.get(name, name) for name in COLUMNS)
 """As `JOB`, but as the statement `claim` is going to change it."""

@@ -72,10 +72,10 @@ class Transaction:
         return self.connection.executemany(sql, rows).fetchall()
 
     def wide(self, sql: str, rows: Sequence[tuple[Any, ...]]) -> None:
-        """Run a statement that has `VALUES (?, …)` once for all rows, as far as `ROWS` go into them.
+        """Run a statement that has `VALUES (?, …)` for all rows, `ROWS` of them at a time.
 
-        For each row that `executemany` runs, it takes the statement out of apsw's cache and puts
-        it back as the newest: after 100 rows every other statement is gone, and compiled anew.
+        `executemany` takes it out of apsw's cache for each row and puts it back as the newest:
+        after 100 rows every other statement is gone from there, and has to be compiled anew.
         """
         full = len(rows) - len(rows) % ROWS
         for at in range(0, full, ROWS):
