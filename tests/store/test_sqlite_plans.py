@@ -159,3 +159,21 @@ def fill(tmp_path: Path, clock: ManualClock) -> Fill:
 async def test_a_crowd_slows_nobody_down(fill: Fill, crowd: str) -> None:
     few, many = await fill(crowd, 20), await fill(crowd, 2000)
     assert many < few * 1.5, (few, many)
+
+
+@pytest.mark.parametrize("move", [Move.COMPLETE, Move.FAIL])
+async def test_a_batch_of_ends_leaves_all_other_statements_compiled(
+    tmp_path: Path, move: Move
+) -> None:
+    store = SQLiteStore(tmp_path / "offload.db")
+    await store.open()
+    await put(store, *(f"j{n}" for n in range(600)))
+
+    async def compiled() -> int:
+        await store.finish([ending(job, move) for job in await take(store, 200)])
+        assert store._writer is not None  # noqa: SLF001
+        return await store._writer.submit(lambda tx: tx.connection.cache_stats()["misses"])  # noqa: SLF001
+
+    await compiled()
+    assert await compiled() == await compiled()
+    await store.close()

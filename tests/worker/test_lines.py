@@ -1,6 +1,8 @@
 """How claimed jobs are spread over slots, and what a worker's death may cost them."""
 
+import gc
 import itertools
+import weakref
 
 import pytest
 
@@ -11,7 +13,7 @@ from offload.core.retry import RetryPolicy
 from offload.core.states import Move, State
 from offload.worker.pace import LONG, MOST, SHORT, Pace
 from offload.worker.run import Run
-from offload.worker.runs import Line, in_lines
+from offload.worker.runs import Line, Runs, in_lines
 
 queue = Queue("memory://")
 ids = itertools.count()
@@ -129,3 +131,21 @@ def test_a_cut_gives_back_only_what_has_not_begun() -> None:
     first, second, third = (each.job.id for each in runs)
     assert owner.ends == [f"{second} Released", f"{third} Released", f"{first} Returned"]
     assert not runs[1].begin()
+
+
+def test_a_line_that_has_ended_is_no_garbage() -> None:
+    line, runs = Line([run(), run()], 0.0), Runs()
+    runs.add(line)
+    jobs = [each.job for each in line.runs]
+    for each in line.runs:
+        each.start_clock()
+        each.end(Returned(b"null"))
+        runs.returned(each.job)
+    runs.remove(jobs)
+    ended = [weakref.ref(each) for each in line.runs]
+    gc.disable()
+    try:
+        del line, each
+        assert [ref() for ref in ended] == [None, None]
+    finally:
+        gc.enable()

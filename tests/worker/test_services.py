@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ import pytest
 
 from offload import Queue, StoreUnavailable, current_job
 from offload.core.decide import Raised, Returned
-from offload.core.job import NewJob
+from offload.core.job import Job, NewJob
 from offload.core.records import Failure, Finish, Held
 from offload.core.retry import RetryPolicy
 from offload.core.states import State
@@ -252,7 +252,11 @@ async def test_an_outcome_is_stored_before_the_worker_goes(
 
 def completer_of(store: Store, applied: list[str]) -> Completer:
     """Return one that notes which ends counted."""
-    return Completer(store, Runs(), Pace(), Progress(store), lambda job, _: applied.append(job.id))
+
+    def stored(ends: Iterable[tuple[Job, Finish]]) -> None:
+        applied.extend(job.id for job, _ in ends)
+
+    return Completer(store, Runs(), Pace(), Progress(store), stored)
 
 
 async def test_what_the_store_refuses_is_dropped_and_counted(stores: list[SQLiteStore]) -> None:

@@ -113,10 +113,11 @@ class Signature:
             TaskDefinitionError: the function's annotations cannot be used.
         """
         shape = self._shape
+        if payload == NO_ARGUMENTS:  # there is nothing to read
+            shape.check((), {})
+            return (), {}
         args, kwargs = self._parsed_arguments(payload)
         shape.check(args, kwargs)
-        if not args and not kwargs:
-            return (), {}
         slots = shape.positions(len(args))
         return (
             tuple([self._decode(slot, raw) for slot, raw in zip(slots, args, strict=True)]),

@@ -75,9 +75,7 @@ def decide(
     `ran` and `memory` go with it; see `Finish`.
     """
     if isinstance(outcome, Returned):  # most jobs end so: one object, not two
-        return Finish(
-            job.id, job.lease, Move.COMPLETE, result=outcome.result, ran=ran, memory=memory
-        )
+        return Finish(job.id, job.lease, Move.COMPLETE, 0.0, outcome.result, ran=ran, memory=memory)
     finish = _without_result(job, outcome, rng)
     return finish if ran is None else replace(finish, ran=ran, memory=memory)
 

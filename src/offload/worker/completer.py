@@ -5,8 +5,9 @@ import contextlib
 import logging
 import random
 from collections import deque
-from collections.abc import Callable
-from itertools import islice
+from collections.abc import Callable, Iterable
+from itertools import compress, islice
+from operator import not_
 
 from offload.core.decide import Outcome, Raised, Released, decide
 from offload.core.errors import StoreError, StoreRefused
@@ -35,11 +36,11 @@ class Completer(Service):
         runs: Runs,
         pace: Pace,
         progress: Progress,
-        stored: Callable[[Job, Finish], None],
+        stored: Callable[[Iterable[tuple[Job, Finish]]], None],
     ) -> None:
         """Store the ends of `runs`, and tell `pace` how long their lines took.
 
-        What a run has said is stored before its end. `stored` hears of each end that counts.
+        What a run has said is stored before its end. `stored` hears of the ends that count.
         """
         super().__init__()
         self._store = store
@@ -76,9 +77,9 @@ class Completer(Service):
     async def _store_ended(self) -> None:
         batch = list(islice(self._ended, MOST))
         now = asyncio.get_running_loop().time()
-        if any(isinstance(outcome, Released) for _, outcome, *_ in batch):
+        if any(isinstance(outcome, Released) for _, outcome, _, _ in batch):
             self._pace.slow_down()
-        for job, *_ in batch:
+        for job, _, _, _ in batch:
             line = self._runs.returned(job)
             if line is not None:
                 self._pace.note(line, now)
@@ -108,15 +109,15 @@ class Completer(Service):
         # An end leaves the list only now: while the store is away, it is kept.
         jobs = [self._ended.popleft()[0] for _ in finishes]
         self._runs.remove(jobs)
-        tells_all = log.isEnabledFor(logging.DEBUG)
-        for job, finish, was_applied in zip(jobs, finishes, applied, strict=True):
-            if was_applied:
-                if tells_all or finish.move is not Move.COMPLETE:
-                    _tell(job, finish)
-                self._stored(job, finish)
-            else:
-                self.refused += 1
-                log.warning("job %s was taken over by another worker: its end is dropped", job.id)
+        for job in compress(jobs, map(not_, applied)):
+            self.refused += 1
+            log.warning("job %s was taken over by another worker: its end is dropped", job.id)
+        ends = list(compress(zip(jobs, finishes, strict=True), applied))
+        self._stored(ends)
+        tells_all, complete = log.isEnabledFor(logging.DEBUG), Move.COMPLETE
+        for job, finish in ends:
+            if tells_all or finish.move is not complete:
+                _tell(job, finish)
 
 
 def _refused(error: StoreRefused) -> Outcome:

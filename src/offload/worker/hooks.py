@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import threading
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterable
 from inspect import iscoroutine
 from queue import Empty, Full, Queue
 from typing import Any
@@ -52,10 +52,13 @@ class Teller:
         if self._hooks:
             self._tell(_event(job, Happening.START, State.RUNNING))
 
-    def stored(self, job: Job, finish: Finish) -> None:
-        """Tell of an end that is stored."""
-        if self._hooks and (happening := HAPPENINGS.get(finish.move)) is not None:
-            self._tell(_event(job, happening, target(State.RUNNING, finish.move), finish))
+    def stored(self, ends: Iterable[tuple[Job, Finish]]) -> None:
+        """Tell of ends that are stored."""
+        if not self._hooks:
+            return
+        for job, finish in ends:
+            if (happening := HAPPENINGS.get(finish.move)) is not None:
+                self._tell(_event(job, happening, target(State.RUNNING, finish.move), finish))
 
     async def close(self, seconds: float) -> None:
         """Wait for what is still to be told, `seconds` at most."""

@@ -149,7 +149,7 @@ def _pool() -> Pool:
     return _POOLS[loop]
 
 
-def _surroundings() -> tuple[list[Any] | None, Relay]:
+def _surroundings() -> tuple[tuple[Any, ...] | None, Relay]:
     """Return the row of the job that this runs for, and what passes its news on."""
     found = running()
     if found is None:

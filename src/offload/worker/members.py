@@ -226,8 +226,8 @@ class Member:
         run = self._runs.pop(number)
         line = number >> LINE_BITS
         self.ended += 1
-        self._left[line] -= 1
-        if not self._left[line]:
+        left = self._left[line] = self._left[line] - 1
+        if not left:
             self._end_line(line)
         return run
 

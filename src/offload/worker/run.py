@@ -182,6 +182,8 @@ class Run:
             self.is_over = True
         if self.ran is None and self._context is not None:
             self.ran = self._context.elapsed
+        # It knows this run, and this run the rest of its line: all of that would be garbage.
+        self._context = None
         self._owner.ended(self, outcome)
         return True
 

@@ -9,6 +9,7 @@ import marshal
 import struct
 from collections.abc import Mapping, Sequence
 from enum import IntEnum
+from operator import attrgetter
 from typing import Any
 
 from offload.core.decide import Lapsed, Outcome, Raised, Released, Stopped
@@ -78,10 +79,10 @@ class Frames:
 # --- jobs --------------------------------------------------------------------------------
 
 
-def row_of(job: Job) -> list[Any]:
-    """Return what a function may know of its job, all but the payload."""
-    known = [job.id, job.task, job.queue, job.attempt, job.lease, job.timeout, job.metadata]
-    return [*known, job.tags, job.schedule, job.tick]
+row_of = attrgetter(
+    "id", "task", "queue", "attempt", "lease", "timeout", "metadata", "tags", "schedule", "tick"
+)
+"""What a function may know of its job, all but the payload, as a tuple."""
 
 
 def job_of(row: Sequence[Any], payload: bytes) -> Job:

@@ -1,7 +1,8 @@
 """Which jobs a worker gets: the first of all queues and lanes that are open to it."""
 
 import json
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping, Sequence
+from typing import Any
 
 from offload.store.base import Channel
 from offload.store.lanes import ReadyLane
@@ -30,7 +31,7 @@ def claim(
 ) -> tuple[list[Row], int | None]:
     """Promote what has become due, then take the first.
 
-    Returns their rows as they were, for `claimed`, and the next due instant.
+    Returns their rows, as they are then, and the next due instant.
 
     A power cut may take it all back: then the jobs are pending as before, and nobody is left who
     holds the old lease or was told more than that they run. Not so where something must still be
@@ -40,11 +41,12 @@ def claim(
     _expire(tx, now)
     wanted: Container[str] = _All() if queues is None else frozenset(queues)
     due = _promote(tx, wanted, now)
-    lanes = _lanes(tx, wanted, limit, now)
+    values = {"worker": worker, "now": now}
+    lanes = _lanes(tx, wanted, limit, values)
     line: list[Row] = []
     for (queue,) in tx.execute(SQL["ready_queues"]):
         if queue in wanted:
-            line += tx.execute(SQL["first_ready"], (None, queue, now, limit))
+            line += _first(tx, None, queue, limit, values)
     for lane in lanes:
         line += lane.line[: lane.places(limit, now)]
     taken = sorted(line, key=_place)[:limit]
@@ -52,7 +54,7 @@ def claim(
     if any(map(_counts, taken)):
         tx.must_last()
     if taken:
-        tx.execute(SQL["claim"], {"worker": worker, "now": now, "seqs": json.dumps(seqs)})
+        tx.execute(SQL["claim"], {**values, "seqs": json.dumps(seqs)})
         tx.channels.add(Channel.CHANGED)
     due += _started(tx, lanes, frozenset(seqs), now)
     return taken, min(due, default=None)
@@ -65,7 +67,13 @@ def _place(row: Row) -> tuple[int, int, int]:
 
 def _counts(row: Row) -> bool:
     """Say whether the start of a job must not be forgotten: see `Job.may_wait`, and its lane."""
-    return row[CRASHES] > 0 or row[ATTEMPT] >= row[MAX_RETRIES] or row[LANE] is not None
+    return row[CRASHES] > 0 or row[ATTEMPT] > row[MAX_RETRIES] or row[LANE] is not None
+
+
+def _first(
+    tx: Transaction, lane: str | None, queue: str, most: int, values: Mapping[str, Any]
+) -> list[Row]:
+    return tx.execute(SQL["first_ready"], {**values, "lane": lane, "queue": queue, "most": most})
 
 
 def _expire(tx: Transaction, now: int) -> None:
@@ -93,7 +101,9 @@ def _promote(tx: Transaction, wanted: Container[str], now: int) -> list[int]:
     return [due for due in later if due is not None]
 
 
-def _lanes(tx: Transaction, wanted: Container[str], limit: int, now: int) -> list[ReadyLane[Row]]:
+def _lanes(
+    tx: Transaction, wanted: Container[str], limit: int, values: Mapping[str, Any]
+) -> list[ReadyLane[Row]]:
     """Return the lanes that have a place or may get one by time, each with its first jobs."""
     found: dict[str, ReadyLane[Row]] = {}
     for name, queue, interval, started_at, free in tx.execute(SQL["ready_lanes"]):
@@ -102,9 +112,9 @@ def _lanes(tx: Transaction, wanted: Container[str], limit: int, now: int) -> lis
             lane.queues.append(queue)
     for lane in found.values():
         # One more than can start, to know whether there is something left to wait for.
-        most = lane.places(limit, now) + 1
+        most = lane.places(limit, values["now"]) + 1
         for queue in lane.queues:
-            lane.line += tx.execute(SQL["first_ready"], (lane.name, queue, now, most))
+            lane.line += _first(tx, lane.name, queue, most, values)
         lane.line.sort(key=_place)
     return list(found.values())
 

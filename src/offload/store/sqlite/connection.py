@@ -19,6 +19,9 @@ from offload.core.errors import (
 from offload.store.sql import scripts
 
 BUSY_TIMEOUT_MS = 5000
+STATEMENTS = 512
+"""Runs of other statements after which apsw compiles one anew: each moves its own to the end of
+the line. It keeps no more than so many."""
 JOURNAL_SIZE_LIMIT = 64 * 1024 * 1024
 SYNCHRONOUS = ("FULL", "NORMAL")
 
@@ -38,7 +41,7 @@ def connect(path: Path, synchronous: str) -> apsw.Connection:
         StoreUnavailable, StoreError: it cannot be opened.
     """
     with translated(path):
-        connection = apsw.Connection(str(path))
+        connection = apsw.Connection(str(path), statementcachesize=STATEMENTS)
         connection.set_busy_timeout(BUSY_TIMEOUT_MS)
         # Else a statement whose parameters stand beside a partial index, as most of ours do, is
         # compiled anew each time that it gets other values: ten times what it takes to run.

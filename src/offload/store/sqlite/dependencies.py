@@ -2,7 +2,7 @@
 
 import json
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from offload.core.job import Inputs, fed, orphaned
 from offload.core.states import State
@@ -22,9 +22,9 @@ def settle(tx: Transaction, ended: Sequence[int], now: int) -> None:
         told += _settle_one(tx, told.popleft(), now)
 
 
-def waited_for(tx: Transaction, seqs: Sequence[int]) -> list[int]:
+def waited_for(tx: Transaction, seqs: Iterable[int]) -> list[int]:
     """Return those of these jobs for which somebody waits: of most stores, nobody ever does."""
-    if not seqs or not tx.execute(SQL["anybody_waits"])[0][0]:
+    if not tx.execute(SQL["anybody_waits"])[0][0]:
         return []
     return [seq for (seq,) in tx.execute(SQL["waited_for"], (json.dumps(list(seqs)),))]
 

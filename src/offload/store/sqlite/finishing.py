@@ -21,14 +21,10 @@ class _Run(NamedTuple):
     seq: int
     attempt: int
     run_at: int
-    started_at: int
+    waited: float
+    """Seconds from the due time to the claim."""
     cancel_requested: int
     lane: str | None
-
-    @property
-    def waited(self) -> float:
-        """Seconds from the due time to the claim."""
-        return (self.started_at - self.run_at) / 1000
 
 
 End = tuple[_Run, Finish, Move]
@@ -60,7 +56,7 @@ def _move(run: _Run, finish: Finish) -> Move:
 def _record(tx: Transaction, ends: Sequence[End], now: int) -> None:
     """Keep the metrics and the errors of these ends."""
     metrics = [
-        (run.seq, run.attempt, move.value, run.waited, asked.ran, asked.memory, now)
+        (run.seq, run.attempt, move, run.waited, asked.ran, asked.memory, now)
         for run, asked, move in ends
         if asked.ran is not None
     ]
@@ -69,13 +65,13 @@ def _record(tx: Transaction, ends: Sequence[End], now: int) -> None:
         for run, asked, _ in ends
         if (failure := asked.failure) is not None and asked.move is not Move.CANCEL
     ]
-    tx.each(SQL["insert_metric"], metrics)
+    tx.wide(SQL["insert_metric"], metrics)
     tx.each(SQL["insert_error"], errors)
 
 
 def _apply(tx: Transaction, ends: Sequence[End], now: int) -> None:
-    complete = [(asked.result, now, run.seq) for run, asked, move in ends if move is Move.COMPLETE]
-    tx.each(SQL["complete"], complete)
+    complete = [(run.seq, asked.result, now) for run, asked, move in ends if move is Move.COMPLETE]
+    tx.wide(SQL["complete"], complete)
     if len(complete) == len(ends):
         return
     for run, asked, move in ends:
@@ -100,7 +96,7 @@ def _apply_one(tx: Transaction, run: _Run, finish: Finish, now: int) -> None:
 
 def _follow(tx: Transaction, ends: Sequence[End], now: int) -> None:
     """See to those who waited for these ends: dependents, and lanes that have a place again."""
-    over = [run.seq for run, _, move in ends if target(State.RUNNING, move) in FINAL]
+    over = (run.seq for run, _, move in ends if target(State.RUNNING, move) in FINAL)
     for seq in waited_for(tx, over):
         settle(tx, [seq], now)
     lanes = [run.lane for run, _, _ in ends if run.lane is not None]

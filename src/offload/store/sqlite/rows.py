@@ -19,6 +19,15 @@ COLUMNS = (
     *("backoff", "max_retry_delay", "retry_delays"),
 )
 JOB = ", ".join(COLUMNS)
+_CLAIMED = {
+    "state": "'running'",
+    "worker": ":worker",
+    "started_at": ":now",
+    **{name: f"{name} + 1" for name in ("attempt", "lease", "version")},
+    **dict.fromkeys(("progress", "message", "data"), "NULL"),
+}
+CLAIMED = ", ".join(_CLAIMED.get(name, name) for name in COLUMNS)
+"""As `JOB`, but as the statement `claim` is going to change it."""
 SCHEDULE = ", ".join(field.name for field in fields(Schedule))
 
 WIDTH = len(NAMES)
@@ -38,34 +47,6 @@ def job_of(row: Row) -> Job:
     Raises:
         StoreCorrupted: the row is damaged.
     """
-    return Job(*_values(row))
-
-
-def claimed(row: Row, worker: str, now: int) -> Job:
-    """Return the job of a row as the statement `claim` changes it; see `job_of`."""
-    values = _values(row)
-    for place, value in _CLAIMED:
-        values[place] = value
-    values[_WORKER], values[_STARTED_AT] = worker, now
-    for place in _RISING:
-        values[place] += 1
-    return Job(*values)
-
-
-_STATE, _RETRY, _TAGS, _METADATA, _CANCEL, _WORKER, _STARTED_AT = (
-    NAMES.index(name)
-    for name in (
-        "state", "retry", "tags", "metadata", "cancel_requested", "worker", "started_at",
-    )
-)  # fmt: skip
-_CLAIMED: list[tuple[int, object]] = [
-    (_STATE, State.RUNNING),
-    *((NAMES.index(name), None) for name in ("progress", "message", "data")),
-]
-_RISING = [NAMES.index(name) for name in ("attempt", "lease", "version")]
-
-
-def _values(row: Row) -> list[Any]:
     values = list(row[:WIDTH])
     try:
         values[_STATE] = STATES[values[_STATE]]
@@ -76,7 +57,12 @@ def _values(row: Row) -> list[Any]:
     except (KeyError, TypeError, ValueError) as error:
         raise StoreCorrupted(f"the row of job {row[0]!r} is damaged ({error!r})") from error
     values[_CANCEL] = values[_CANCEL] == 1
-    return values
+    return Job(*values)
+
+
+_STATE, _RETRY, _TAGS, _METADATA, _CANCEL = (
+    NAMES.index(name) for name in ("state", "retry", "tags", "metadata", "cancel_requested")
+)
 
 
 def job_row(job: Job) -> dict[str, Any]:

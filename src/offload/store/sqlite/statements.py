@@ -2,7 +2,7 @@
 
 from offload.store.records import KEPT
 from offload.store.sql import load
-from offload.store.sqlite.rows import COLUMNS, JOB, SCHEDULE
+from offload.store.sqlite.rows import CLAIMED, COLUMNS, JOB, SCHEDULE
 
 FREE = """(held_key IS NULL OR key_until <= :now) AND NOT EXISTS (
         SELECT 1 FROM job_dependencies JOIN jobs AS child ON child.seq = job_dependencies.job
@@ -35,6 +35,7 @@ def _alike() -> str:
 SQL = load(
     "offload.store.sqlite.sql",
     job=JOB,
+    claimed=CLAIMED,
     schedule=SCHEDULE,
     free=FREE,
     new=NEW,

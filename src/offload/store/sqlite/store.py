@@ -27,7 +27,7 @@ from offload.store.sqlite.finishing import finish, report
 from offload.store.sqlite.joining import JoinedFile, is_of
 from offload.store.sqlite.readers import Readers
 from offload.store.sqlite.reading import Reading
-from offload.store.sqlite.rows import claimed
+from offload.store.sqlite.rows import job_of
 from offload.store.sqlite.statements import SQL
 from offload.store.sqlite.ticket import Ticket
 from offload.store.sqlite.writer import Transaction, Writer
@@ -134,7 +134,7 @@ class SQLiteStore(Reading):
             lambda tx: claim(tx, worker, queues, limit, now), may_be_lost=True
         )
         next_due = None if due is None else max(0.0, (due - now) / 1000)
-        return Claim([claimed(row, worker, now) for row in rows], next_due)
+        return Claim([job_of(row) for row in rows], next_due)
 
     async def heartbeat(self, beat: Beat) -> list[Held]:
         """Record the beat and read what the worker holds, in one transaction."""

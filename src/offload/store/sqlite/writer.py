@@ -11,10 +11,13 @@ The next one covers it too, for the log is one file, written in order; it comes 
 import asyncio
 import contextlib
 import queue
+import re
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cache
+from itertools import chain
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -30,6 +33,8 @@ T = TypeVar("T")
 
 MOST = 256
 """Operations in one transaction: others want to write too."""
+ROWS = 32
+"""Rows that a wide statement takes: more are hardly cheaper, and apsw caches no longer text."""
 SOON = 0.02
 """Seconds after which what was not synced is, if nothing else has had a sync by then."""
 
@@ -65,6 +70,17 @@ class Transaction:
     def each(self, sql: str, rows: Iterable[Bindings]) -> list[tuple[Any, ...]]:
         """Run one statement for each row of bindings and return the rows of all."""
         return self.connection.executemany(sql, rows).fetchall()
+
+    def wide(self, sql: str, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Run a statement that has `VALUES (?, …)` for all rows, `ROWS` of them at a time.
+
+        `executemany` takes it out of apsw's cache for each row and puts it back as the newest:
+        after 100 rows every other statement is gone from there, and has to be compiled anew.
+        """
+        full = len(rows) - len(rows) % ROWS
+        for at in range(0, full, ROWS):
+            self.execute(_widened(sql), (*chain.from_iterable(rows[at : at + ROWS]),))
+        self.each(sql, rows[full:])
 
     def insert(self, sql: str, rows: list[tuple[Any, ...]]) -> int:
         """Run one statement for each row and return how many rows came of it."""
@@ -254,6 +270,15 @@ class Writer:
         if self._news:
             news, self._news = self._news, set()
             self._committed(news)
+
+
+@cache
+def _widened(sql: str) -> str:
+    """Return a statement for `ROWS` rows of values."""
+    return _VALUES.sub(lambda found: f"VALUES {', '.join([found[1]] * ROWS)}", sql)
+
+
+_VALUES = re.compile(r"VALUES (\([?, ]+\))")
 
 
 def _touch(tx: Transaction) -> None:

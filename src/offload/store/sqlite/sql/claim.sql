@@ -48,10 +48,13 @@ SELECT name FROM names
 WHERE name IS NOT NULL AND name NOT IN (SELECT paused_queues.name FROM paused_queues)
 
 -- name: first_ready
-SELECT {job}, seq FROM jobs
-WHERE phase = 'ready' AND lane IS ? AND queue = ? AND (expires_at IS NULL OR expires_at > ?)
+-- As they will be when `claim` has taken them: RETURNING them from there is dearer than all the
+-- rest of a claim.
+SELECT {claimed}, seq FROM jobs
+WHERE phase = 'ready' AND lane IS :lane AND queue = :queue
+    AND (expires_at IS NULL OR expires_at > :now)
 ORDER BY priority DESC, run_at, seq
-LIMIT ?
+LIMIT :most
 
 -- name: ready_lanes
 -- One seek or two a lane and queue in which a job waits, however many do; a comparison of the
@@ -87,8 +90,6 @@ WHERE jobs.queue NOT IN (SELECT paused_queues.name FROM paused_queues)
 UPDATE lanes SET started_at = ? WHERE name = ?
 
 -- name: claim
--- What it changes is changed in the rows that were read by `claimed`: RETURNING them is dearer
--- than all the rest of the claim.
 UPDATE jobs
 SET state = 'running', phase = NULL, worker = :worker, attempt = attempt + 1, lease = lease + 1,
     started_at = :now, progress = NULL, message = NULL, data = NULL,

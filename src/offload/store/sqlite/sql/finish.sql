@@ -1,16 +1,18 @@
 -- name: running
 -- The fence: what is not found here, under its newest lease, is not touched. Nobody else can
 -- write before the transaction ends. RETURNING from each update would be dearer.
-SELECT id, lease, seq, attempt, run_at, started_at, cancel_requested, lane FROM jobs
+SELECT id, lease, seq, attempt, run_at, (started_at - run_at) / 1000.0, cancel_requested, lane
+FROM jobs
 WHERE id IN (SELECT value FROM json_each(?)) AND state = 'running'
 
 -- name: complete
 -- Result and state in one statement: success is never seen without its result. A key that is
 -- held for a window stays held.
+WITH ends (of, value, at) AS (VALUES (?, ?, ?))
 UPDATE jobs
-SET state = 'complete', result = ?, progress = 100, error = NULL, worker = NULL,
-    finished_at = ?, held_key = iif(key_until IS NULL, NULL, held_key), version = version + 1
-WHERE seq = ?
+SET state = 'complete', result = value, progress = 100, error = NULL, worker = NULL,
+    finished_at = at, held_key = iif(key_until IS NULL, NULL, held_key), version = version + 1
+FROM ends WHERE seq = of
 
 -- name: again
 UPDATE jobs
