@@ -11,14 +11,14 @@ from math import inf
 from pathlib import Path
 
 import offload
-from imaging.pipeline import BadImage, Limits, Order, Probe, Rendered, Report, probe, render
+from imaging.orders import BadImage, Limits, Order, Probe, Rendered, Report
 from offload import Abort, LimitExceeded, ProcessDied, current_job, isolated
 
 # How much malloc keeps for itself is said in the environment, before Python starts.
 ENVIRONMENT = ("MALLOC_ARENA_MAX",)
 
-# Seconds between two reports of progress.
-_PAUSE = 0.02
+# Seconds between two reports of progress: what comes faster is merged before it is stored.
+_PAUSE = 0.05
 
 _TOO_COMPLEX = (
     "too_complex",
@@ -52,7 +52,9 @@ class Fault:
 
 
 def rendered(path: Path, limits: Limits, orders: list[Order]) -> Rendered | Fault:
-    """Run :func:`render` for a job."""
+    """Run ``render`` for a job."""
+    from imaging.pipeline import render  # noqa: PLC0415 -- its decoders belong in here only
+
     try:
         return render(path, limits, orders, _seldom(current_job.update_progress))
     except BadImage as error:
@@ -74,7 +76,9 @@ def _seldom(report: Report) -> Report:
 
 
 def probed(path: Path, limits: Limits) -> Probe | Fault:
-    """Run :func:`probe`."""
+    """Run ``probe``."""
+    from imaging.pipeline import probe  # noqa: PLC0415 -- as above
+
     try:
         return probe(path, limits)
     except BadImage as error:

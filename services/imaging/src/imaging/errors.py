@@ -8,7 +8,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from imaging.pipeline import BadImage
+from imaging.orders import BadImage
 from imaging.schemas import Problem
 from imaging.storage import StorageFull, room
 from offload import StoreError, StoreFull
