@@ -25,7 +25,7 @@ R = TypeVar("R")
 
 MOST = max(4, os.cpu_count() or 1)
 """How many functions run at once for one event loop; others wait for their turn."""
-PATIENCE = 0.1
+PATIENCE = 0.25
 """Seconds to wait for a process that is at work: to start another takes several times as long."""
 IDLE = 60.0
 """Seconds after which a process that nobody has used is ended."""
