@@ -132,12 +132,14 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> object:
-    if name not in _PLACES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    found: object = getattr(import_module(_PLACES[name]), name)
-    globals()[name] = found
-    return found
+if not TYPE_CHECKING:  # a checker would believe in any name
+
+    def __getattr__(name: str) -> object:
+        if name not in _PLACES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        found = getattr(import_module(_PLACES[name]), name)
+        globals()[name] = found
+        return found
 
 
 def __dir__() -> list[str]:
