@@ -98,7 +98,7 @@ class Pool:
         self._slots = asyncio.Semaphore(MOST)
         self._warm = Warm()
         self._freed = asyncio.Event()
-        self._at_work: Counter[Limits] = Counter()
+        self._at_work: Counter[Limits | None] = Counter()
         self._is_closed = False
         self._keeper = asyncio.create_task(self._keep(), name="offload-isolated", context=Context())
 
