@@ -3,8 +3,6 @@
 import subprocess
 import sys
 
-import pytest
-
 
 def loaded(statement: str) -> set[str]:
     """Name the packages that a new interpreter has loaded after this."""
@@ -15,12 +13,6 @@ def loaded(statement: str) -> set[str]:
 
 def test_a_worker_loads_nothing_of_http() -> None:
     assert not {"fastapi", "starlette", "uvicorn"} & loaded("import imaging.work")
-
-
-@pytest.mark.parametrize("module", ["imaging.app", "imaging.work", "imaging.cell"])
-def test_a_process_that_never_decodes_loads_no_decoder(module: str) -> None:
-    assert "pyvips" not in loaded(f"import {module}")
-    assert "pyvips" in loaded(f"import {module}, imaging.pipeline")
 
 
 def test_a_worker_has_all_tasks_and_schedules_of_the_application() -> None:

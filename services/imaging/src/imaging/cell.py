@@ -12,6 +12,7 @@ from pathlib import Path
 
 import offload
 from imaging.orders import BadImage, Limits, Order, Probe, Rendered, Report
+from imaging.pipeline import probe, render
 from offload import Abort, LimitExceeded, ProcessDied, current_job, isolated
 
 # How much malloc keeps for itself is said in the environment, before Python starts.
@@ -52,9 +53,7 @@ class Fault:
 
 
 def rendered(path: Path, limits: Limits, orders: list[Order]) -> Rendered | Fault:
-    """Run ``render`` for a job."""
-    from imaging.pipeline import render  # noqa: PLC0415 -- its decoders belong in here only
-
+    """Run :func:`render` for a job."""
     try:
         return render(path, limits, orders, _seldom(current_job.update_progress))
     except BadImage as error:
@@ -76,9 +75,7 @@ def _seldom(report: Report) -> Report:
 
 
 def probed(path: Path, limits: Limits) -> Probe | Fault:
-    """Run ``probe``."""
-    from imaging.pipeline import probe  # noqa: PLC0415 -- as above
-
+    """Run :func:`probe`."""
     try:
         return probe(path, limits)
     except BadImage as error:

@@ -1,8 +1,4 @@
-"""What a decoder is asked, and what it answers.
-
-Apart from the pipeline, so that who only asks never loads a decoder: neither its code nor its
-memory belongs in a process that serves strangers or holds credentials.
-"""
+"""What a decoder is asked, and what it answers."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
