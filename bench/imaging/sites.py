@@ -103,7 +103,7 @@ def with_worker(host: Host) -> Site:
     web = [sys.executable, "-m", "uvicorn", "imaging.app:app", "--log-level", "warning"]
     parts = {
         "web": _serve(host, web, listening, {**environment, "IMAGING_WORKER": "false"}),
-        "worker": host.start([OFFLOAD, "worker", "--app", "imaging.app:queue"], environment).pid,
+        "worker": host.start([OFFLOAD, "worker", "--app", "imaging.work:queue"], environment).pid,
     }
     return Site(listening.getsockname()[1], parts)
 

@@ -47,3 +47,12 @@ def test_importing_offload_is_cheap() -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert result.stdout.split() == []
+
+
+def test_the_heart_of_a_worker_is_small() -> None:
+    # Each worker has one, and what it imports it holds in memory for as long.
+    program = "import sys, offload.worker.heart; print('pydantic' in sys.modules)"
+    result = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert result.stdout.strip() == "False"

@@ -74,6 +74,43 @@ async def test_as_many_run_at_once_as_there_are_places_and_processes_stay_warm(
     assert set(await calls) == pids
 
 
+async def test_a_process_that_is_soon_free_is_waited_for(
+    app: Any, stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("offload.worker.isolated.PATIENCE", 30)
+    first, second = (
+        asyncio.create_task(isolated(app.alone, "wait outside", limits=app.ANYTHING))
+        for _ in range(2)
+    )
+    pid = await stage.started()
+    third = asyncio.create_task(isolated(app.alone, "process", limits=app.ANYTHING))
+    other = await stage.started()
+    stage.open_gate(runs=2)
+    assert {await first, await second} == {pid, other}
+    assert await third in {pid, other}
+    assert stage.inhabitants() == {pid, other}
+
+
+async def test_a_function_comes_back_to_the_process_that_has_run_it(app: Any, stage: Stage) -> None:
+    call = asyncio.create_task(isolated(app.alone, "wait outside", limits=app.ANYTHING))
+    pid = await stage.started()
+    for _ in range(2):
+        await isolated(app.reversed_words, (), date(2026, 1, 1), limits=app.ANYTHING)
+    stage.open_gate()
+    assert await call == pid
+    await isolated(app.reversed_words, (), date(2026, 1, 1), limits=app.ANYTHING)
+    assert len(stage.inhabitants()) == len(("the one", "and the other"))
+    assert await isolated(app.alone, "process", limits=app.ANYTHING) == pid
+
+
+async def test_a_process_that_nobody_uses_is_ended(
+    app: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("offload.worker.isolated.IDLE", 0.01)
+    await gone([await isolated(app.alone, "process", limits=app.ANYTHING)])
+    assert await isolated(app.alone, "return", limits=app.ANYTHING) == "done"
+
+
 async def test_a_task_can_be_isolated_by_its_function(app: Any) -> None:
     pid = await isolated(app.in_cell.function, "process", limits=app.ANYTHING)
     assert pid != os.getpid()

@@ -93,7 +93,7 @@ class Running:
 
     def start_worker(self, **environment: str) -> subprocess.Popen[bytes]:
         """Start a worker in a process of its own."""
-        command = [OFFLOAD, "worker", "--app", "imaging.app:queue"]
+        command = [OFFLOAD, "worker", "--app", "imaging.work:queue"]
         return self.spawn(command, pass_fds=(), **environment)
 
     def spawn(

@@ -9,7 +9,8 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from imaging.pipeline import BadImage, Limits, Order, Rendered, probe, render
+from imaging.orders import BadImage, Limits, Order, Rendered
+from imaging.pipeline import probe, render
 from imaging.presets import DEFAULT, Fit, Format, Preset
 from imaging.showcase import sample_photographs
 from services.imaging.tests import pictures

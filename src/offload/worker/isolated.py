@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+from collections import Counter
 from collections.abc import Callable
 from contextvars import Context
 from dataclasses import asdict
@@ -24,6 +25,10 @@ R = TypeVar("R")
 
 MOST = max(4, os.cpu_count() or 1)
 """How many functions run at once for one event loop; others wait for their turn."""
+PATIENCE = 0.25
+"""Seconds to wait for a process that is at work: to start another takes several times as long."""
+IDLE = 60.0
+"""Seconds after which a process that nobody has used is ended."""
 
 
 async def isolated(
@@ -92,6 +97,8 @@ class Pool:
         """Start processes when they are first needed."""
         self._slots = asyncio.Semaphore(MOST)
         self._warm = Warm()
+        self._freed = asyncio.Event()
+        self._at_work: Counter[Limits | None] = Counter()
         self._is_closed = False
         self._keeper = asyncio.create_task(self._keep(), name="offload-isolated", context=Context())
 
@@ -108,7 +115,7 @@ class Pool:
             ChildDied: the process ended first.
         """
         async with self._slots:
-            while (child := self._warm.take(limits)) is not None:
+            while (child := await self._free(limits, order["qualname"])) is not None:
                 try:
                     return await self._execute(child, order, relay, begin)
                 except ChildDied as death:
@@ -116,24 +123,41 @@ class Pool:
                         raise
             return await self._execute(await self._warm.spawn(limits), order, relay, begin)
 
+    async def _free(self, limits: Limits, function: str) -> Child | None:
+        """Return a warm process, if there is one or soon will be."""
+        patience = PATIENCE if self._at_work[limits] else 0
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(patience):
+                while (child := self._warm.take(limits, function)) is None:
+                    self._freed.clear()
+                    await self._freed.wait()
+                return child
+        return None
+
     async def _execute(
         self, child: Child, order: dict[str, Any], relay: Relay, begin: Callable[[], None]
     ) -> Outcome:
+        self._at_work[child.limits] += 1
         try:
             outcome, _ = await child.execute(order, relay, begin)
         except BaseException:
             await child.close()
             raise
+        finally:
+            self._at_work[child.limits] -= 1
         if self._is_closed:
             await child.close()
         else:
             self._warm.keep(child)
+            self._freed.set()
         return outcome
 
     async def _keep(self) -> None:
-        """Wait for the end: a loop cancels what is left before it closes."""
+        """End what is idle until the end: a loop cancels what is left before it closes."""
         with contextlib.suppress(asyncio.CancelledError):
-            await asyncio.Event().wait()
+            while True:
+                await asyncio.sleep(IDLE / 4)
+                await self._warm.end_idle(IDLE)
         self._is_closed = True
         del _POOLS[asyncio.get_running_loop()]
         await self._warm.close()

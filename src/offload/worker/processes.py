@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import sys
+import time
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any
@@ -52,6 +53,9 @@ class Child:
         """Use `spawn`."""
         self.pid = process.pid
         self.limits = limits
+        self.has_run: set[str] = set()
+        """Functions for which it holds modules and memory."""
+        self.used_at = time.monotonic()
         self._process = process
         self._reader = reader
         self._writer = writer
@@ -90,6 +94,7 @@ class Child:
             ChildDied: the process ended first.
         """
         self._send(order)
+        self.has_run.add(order["qualname"])
         begun = False
         try:
             while True:
@@ -149,12 +154,17 @@ class Warm:
         """Go through those that wait."""
         return iter(self._children)
 
-    def take(self, limits: Limits | None) -> Child | None:
-        """Return one that was started with these limits, the last that was used."""
-        for place in reversed(range(len(self._children))):
-            if self._children[place].limits == limits:
-                return self._children.pop(place)
-        return None
+    def take(self, limits: Limits | None, function: str) -> Child | None:
+        """Return one that was started with these limits, the last that was used.
+
+        One that has run this function goes first: else all would in time hold what it needs.
+        """
+        fitting = [child for child in self._children if child.limits == limits]
+        if not fitting:
+            return None
+        chosen = max(reversed(fitting), key=lambda child: function in child.has_run)
+        self._children.remove(chosen)
+        return chosen
 
     async def spawn(self, limits: Limits | None) -> Child:
         """Start one, in the place of one with other limits if such waits."""
@@ -164,11 +174,20 @@ class Warm:
 
     def keep(self, child: Child) -> None:
         """Let a process wait here."""
+        child.used_at = time.monotonic()
         self._children.append(child)
+
+    async def end_idle(self, seconds: float) -> None:
+        """End those that have waited so long."""
+        before = time.monotonic() - seconds
+        await self._end([child for child in self._children if child.used_at <= before])
 
     async def close(self) -> None:
         """End them."""
-        children, self._children = self._children, []
+        await self._end(self._children)
+
+    async def _end(self, children: list[Child]) -> None:
+        self._children = [child for child in self._children if child not in children]
         await asyncio.gather(*(child.close() for child in children))
 
 
@@ -233,7 +252,8 @@ class ProcessExecutor:
             run.end(Raised(failure_of(error)))
 
     async def _outcome_of(self, run: Run) -> Outcome:
-        while (child := self._warm.take(run.task.limits)) is not None:
+        function, limits = run.task.function, run.task.limits
+        while (child := self._warm.take(limits, function.__qualname__)) is not None:
             try:
                 return await self._execute(run, child)
             except ChildDied as death:
@@ -241,7 +261,7 @@ class ProcessExecutor:
                 if death.begun or run.stop is not None:
                     return _after_death(run, death)
         try:
-            return await self._execute(run, await self._warm.spawn(run.task.limits))
+            return await self._execute(run, await self._warm.spawn(limits))
         except ChildDied as death:
             return _after_death(run, death)
 

@@ -1,4 +1,4 @@
-"""The application: ``uvicorn imaging.app:app``, and ``offload worker --app imaging.app:queue``."""
+"""The application: ``uvicorn imaging.app:app``.  What a worker imports is `imaging.work`."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -8,15 +8,14 @@ from fastapi import FastAPI
 from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
 
-from imaging import api, errors, janitor
+from imaging import api, errors, handlers
 from imaging.guard import Guard
-from imaging.jobs import queue
 from imaging.metrics import Requests
 from imaging.settings import settings
+from imaging.work import queue
 from offload.fastapi import QueueRouter, lifespan
 
-# janitor: it is periodic, and a worker runs the schedules that it has imported.
-__all__ = ["app", "janitor", "queue"]
+__all__ = ["app", "queue"]
 
 # Ctrl-C ends within seconds: a picture that takes longer is given back and done later.
 _GRACE_SECONDS = 2.0
@@ -34,7 +33,7 @@ app = FastAPI(
     summary="Upload a picture; it is resized, compressed and thumbnailed in the background.",
     lifespan=_lifespan,
 )
-errors.install(app)
+handlers.install(app)
 app.add_middleware(Guard)
 app.add_middleware(Requests)
 app.include_router(api.router)

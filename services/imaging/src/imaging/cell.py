@@ -11,14 +11,15 @@ from math import inf
 from pathlib import Path
 
 import offload
-from imaging.pipeline import BadImage, Limits, Order, Probe, Rendered, Report, probe, render
+from imaging.orders import BadImage, Limits, Order, Probe, Rendered, Report
+from imaging.pipeline import probe, render
 from offload import Abort, LimitExceeded, ProcessDied, current_job, isolated
 
 # How much malloc keeps for itself is said in the environment, before Python starts.
 ENVIRONMENT = ("MALLOC_ARENA_MAX",)
 
-# Seconds between two reports of progress.
-_PAUSE = 0.02
+# Seconds between two reports of progress: what comes faster is merged before it is stored.
+_PAUSE = 0.05
 
 _TOO_COMPLEX = (
     "too_complex",

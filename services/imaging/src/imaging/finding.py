@@ -28,8 +28,11 @@ async def find(upload_id: str, owner: str | None) -> Job:
 async def known(upload_id: str) -> Job:
     """Find one upload for whoever has a link to it."""
     # Checked first, so that odd ids (NUL, surrogates, megabytes) never reach a driver.
-    job = await queue.aget_job(upload_id) if names.is_id(upload_id) else None
-    if job is None or not views.is_upload(job) or not await marks.remaining([job]):
+    if not names.is_id(upload_id):
+        raise unknown_upload()
+    # In one look, for clients ask where their upload stands more often than anything else.
+    job, mark = await queue.aget_jobs([upload_id, marks.mark_of(upload_id)])
+    if job is None or mark is not None or not views.is_upload(job):
         raise unknown_upload()
     return job
 

@@ -12,7 +12,7 @@ from typing import Any
 from imaging import manifest as manifests
 from imaging.cell import Cell, render_in
 from imaging.manifest import Manifest, manifest_key, original_key, output_key
-from imaging.pipeline import Limits, Order, Rendered
+from imaging.orders import Limits, Order, Rendered
 from imaging.presets import Preset
 from imaging.settings import settings
 from imaging.storage import NotStored, Storage, StorageFull, open_storage

@@ -7,14 +7,9 @@ stay as plain as they are.
 import hashlib
 import hmac
 import time
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Annotated
 from urllib.parse import quote
 
-from fastapi import Depends, Query, Request
-
-from imaging.owners import Visitor, unauthorized
 from imaging.settings import settings
 
 
@@ -23,39 +18,12 @@ def link(path: str) -> str:
     if not settings().keys:
         return quote(path)
     expires = _expiry(int(time.time()))
-    return f"{quote(path)}?expires={expires}&signature={_signature(path, expires)}"
+    return f"{quote(path)}?expires={expires}&signature={signature_of(path, expires)}"
 
 
-@dataclass(frozen=True, slots=True)
-class Reader:
-    """Whose files may be read: an owner's, or with a signed link the one that it names.
-
-    ``seconds``: how much longer an address that is handed on may work.
-    """
-
-    owner: str | None
-    seconds: int
-    anybody: bool = False
-
-
-async def reader(
-    request: Request,
-    owner: Visitor,
-    expires: Annotated[int | None, Query(ge=0, le=1 << 40)] = None,
-    signature: Annotated[str | None, Query(max_length=64)] = None,
-) -> Reader:
-    """Let an owner in, and whoever has a link that was signed; refuse all others."""
-    now = int(time.time())
-    if expires is not None and signature is not None and expires > now:
-        right = _signature(request.scope["path"], expires)
-        if hmac.compare_digest(right.encode(), signature.encode()):
-            return Reader(None, expires - now, anybody=True)
-    if owner is None and settings().keys:
-        raise unauthorized()
-    return Reader(owner, settings().link_seconds)
-
-
-Allowed = Annotated[Reader, Depends(reader)]
+def signature_of(path: str, expires: int) -> str:
+    """Sign an address until a moment (seconds since 1970)."""
+    return hmac.new(_secret(), f"{path}\n{expires}".encode(), hashlib.sha256).hexdigest()
 
 
 def _expiry(now: int) -> int:
@@ -64,10 +32,6 @@ def _expiry(now: int) -> int:
     seconds = settings().link_seconds
     step = max(1, seconds // 4)
     return (now + seconds) // step * step
-
-
-def _signature(path: str, expires: int) -> str:
-    return hmac.new(_secret(), f"{path}\n{expires}".encode(), hashlib.sha256).hexdigest()
 
 
 @lru_cache

@@ -68,7 +68,7 @@ def _run(settings: Settings, port: int | None) -> int:
 
 def _work(options: Sequence[str]) -> int:
     # In this process's place, so that signals reach the worker itself.
-    command = [sys.executable, "-m", "offload", "worker", "--app", "imaging.app:queue", *options]
+    command = [sys.executable, "-m", "offload", "worker", "--app", "imaging.work:queue", *options]
     os.execv(sys.executable, command)  # noqa: S606 -- our own interpreter, and no shell
 
 

@@ -9,7 +9,7 @@ from datetime import datetime
 
 from pydantic import BaseModel
 
-from imaging.pipeline import Output, Rendered
+from imaging.orders import Output, Rendered
 from imaging.presets import Preset, version_of
 
 

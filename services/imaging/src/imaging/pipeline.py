@@ -7,83 +7,21 @@ The web process calls :func:`probe` before it accepts a file, a process that may
 import base64
 import math
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from imaging import formats
 from imaging.engine import vips
+from imaging.orders import BadImage, Limits, Order, Output, Probe, Rendered, Report
 from imaging.placeholder import SIDE, colour_of, thumbhash
 from imaging.presets import Fit, Format, Preset
-
-Report = Callable[[int], None]
 
 # The decode is nearly all of the work; what is left covers writing the outputs.
 _DECODED = 90
 # From here on, the stored picture lies on its side.
 _FIRST_LYING = 5
-
-
-class BadImage(Exception):
-    """The file is at fault, so trying again cannot help.  ``code`` is for programs."""
-
-    def __init__(self, code: str, detail: str) -> None:
-        super().__init__(detail)
-        self.code = code
-        self.detail = detail
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """How much picture is too much."""
-
-    max_pixels: int = 50_000_000
-    max_side: int = 16_384
-
-
-@dataclass(frozen=True, slots=True)
-class Probe:
-    """What a file's header claims of the picture as it is shown; no pixel has been decoded."""
-
-    format: str
-    width: int
-    height: int
-    pages: int
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """A preset, and the file to write its output to."""
-
-    preset: Preset
-    target: Path
-
-
-@dataclass(frozen=True, slots=True)
-class Output:
-    """The measures of one finished output."""
-
-    width: int
-    height: int
-    bytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class Rendered:
-    """The outputs by the names of their presets, and what else was found out.
-
-    ``bytes`` are those of the original; ``thumbhash`` is in base64; ``taken_at`` has no time
-    zone where the camera does not say in which it was.
-    """
-
-    original: Probe
-    bytes: int
-    outputs: dict[str, Output]
-    colour: str
-    thumbhash: str
-    taken_at: datetime | None
 
 
 def probe(path: Path, limits: Limits) -> Probe:

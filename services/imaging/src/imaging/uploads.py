@@ -18,7 +18,7 @@ from imaging.cell import probe_in
 from imaging.errors import Refused, refusal_of, unknown_upload
 from imaging.jobs import cell, limits, process_image, queue, storage
 from imaging.manifest import original_key
-from imaging.pipeline import BadImage, Probe
+from imaging.orders import BadImage, Probe
 from imaging.receive import Body, Part, open_body, read_body, read_raw
 from imaging.schemas import Upload
 from imaging.settings import settings

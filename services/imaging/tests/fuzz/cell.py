@@ -13,7 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from imaging.pipeline import BadImage, Limits, Order, probe, render
+from imaging.orders import BadImage, Limits, Order
+from imaging.pipeline import probe, render
 from imaging.presets import Format
 from services.imaging.tests.running import QUICK
 

@@ -10,8 +10,8 @@ from imaging import finding, views
 from imaging.errors import Refused, problems
 from imaging.finding import Job
 from imaging.jobs import manifest_of
-from imaging.links import Allowed, Reader
 from imaging.manifest import original_key
+from imaging.readers import Allowed, Reader
 from imaging.serving import File, served
 
 _FILE: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
