@@ -112,8 +112,8 @@ def test_who_waits_for_a_result_is_not_left_hanging_by_a_close(
     waiting = threading.Event()
     real = Watcher.subscribe
 
-    async def subscribe(watcher: Watcher, job_id: str) -> Subscription:
-        subscription = await real(watcher, job_id)
+    async def subscribe(watcher: Watcher, job_id: str, *, anew: bool = False) -> Subscription:
+        subscription = await real(watcher, job_id, anew=anew)
         waiting.set()
         return subscription
 
