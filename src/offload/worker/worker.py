@@ -270,8 +270,7 @@ class Worker:
     async def _drain(self, hurry: asyncio.Event) -> None:
         """Let runs finish within the grace; give back what is left, no attempt used."""
         if running := sum(1 for _ in self._runs):
-            # A warning, for whoever pressed Ctrl-C under a server that shows nothing less.
-            log.warning("jobs still running: %d; they have %g s", running, self._options.grace)
+            log.info("jobs still running: %d; they have %g s", running, self._options.grace)
         await self._emptied(self._options.grace, hurry)
         left = list(self._runs)
         for run in left:
