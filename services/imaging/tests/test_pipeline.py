@@ -288,7 +288,7 @@ def test_a_machine_without_memory_is_not_the_pictures_fault(
     write: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_args: object, **_options: object) -> None:
-        raise pictures.vips.Error("unable to call thumbnail_image", "out of memory --- size == 48MB")
+        raise pictures.vips.Error("thumbnail_image failed", "out of memory --- size == 48MB")
 
     monkeypatch.setattr(pictures.vips.Image, "thumbnail_image", fail)
     with pytest.raises(MemoryError):
