@@ -78,17 +78,33 @@ async def test_a_process_that_is_soon_free_is_waited_for(
     app: Any, stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("offload.worker.isolated.PATIENCE", 30)
-    first, second = (
+    first = asyncio.create_task(isolated(app.alone, "wait outside", limits=app.ANYTHING))
+    pid = await stage.started()
+    second = asyncio.create_task(isolated(app.alone, "process", limits=app.ANYTHING))
+    await asyncio.sleep(0)  # it waits
+    stage.open_gate()
+    assert await first == await second == pid
+    assert stage.inhabitants() == {pid}
+
+
+async def test_what_takes_long_is_not_waited_for(app: Any, stage: Stage) -> None:
+    calls = [
         asyncio.create_task(isolated(app.alone, "wait outside", limits=app.ANYTHING))
         for _ in range(2)
-    )
-    pid = await stage.started()
-    third = asyncio.create_task(isolated(app.alone, "process", limits=app.ANYTHING))
-    other = await stage.started()
+    ]
+    pids = {await stage.started(), await stage.started()}
     stage.open_gate(runs=2)
-    assert {await first, await second} == {pid, other}
-    assert await third in {pid, other}
-    assert stage.inhabitants() == {pid, other}
+    assert set(await asyncio.gather(*calls)) == pids
+    assert len(pids) == len(calls)
+
+
+async def test_calls_at_once_share_what_the_first_has_started(
+    app: Any, stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("offload.worker.isolated.PATIENCE", 30)
+    calls = (isolated(app.alone, "process", limits=app.ANYTHING) for _ in range(4))
+    assert len(set(await asyncio.gather(*calls))) == 1
+    assert len(stage.inhabitants()) == 1
 
 
 async def test_a_function_comes_back_to_the_process_that_has_run_it(app: Any, stage: Stage) -> None:

@@ -25,7 +25,7 @@ R = TypeVar("R")
 
 MOST = max(4, os.cpu_count() or 1)
 """How many functions run at once for one event loop; others wait for their turn."""
-PATIENCE = 0.25
+PATIENCE = 0.05
 """Seconds to wait for a process that is at work: to start another takes several times as long."""
 IDLE = 60.0
 """Seconds after which a process that nobody has used is ended."""
@@ -99,6 +99,7 @@ class Pool:
         self._warm = Warm()
         self._freed = asyncio.Event()
         self._at_work: Counter[Limits | None] = Counter()
+        self._starting: Counter[Limits | None] = Counter()
         self._is_closed = False
         self._keeper = asyncio.create_task(self._keep(), name="offload-isolated", context=Context())
 
@@ -121,18 +122,35 @@ class Pool:
                 except ChildDied as death:
                     if death.begun:  # else it died while it waited, which says nothing of this
                         raise
-            return await self._execute(await self._warm.spawn(limits), order, relay, begin)
+            return await self._execute(await self._started(limits), order, relay, begin)
 
     async def _free(self, limits: Limits, function: str) -> Child | None:
-        """Return a warm process, if there is one or soon will be."""
-        patience = PATIENCE if self._at_work[limits] else 0
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(patience):
-                while (child := self._warm.take(limits, function)) is None:
-                    self._freed.clear()
-                    await self._freed.wait()
-                return child
-        return None
+        """Return a warm process, if there is one or soon will be.
+
+        One is started after the other: what is short is over before a second one is there.
+        """
+        now = asyncio.get_running_loop().time
+        until = now() + PATIENCE
+        while (child := self._warm.take(limits, function)) is None:
+            self._freed.clear()
+            if self._starting[limits]:
+                await self._freed.wait()
+                until = now() + PATIENCE
+            elif self._at_work[limits] and now() < until:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout_at(until):
+                        await self._freed.wait()
+            else:
+                return None
+        return child
+
+    async def _started(self, limits: Limits) -> Child:
+        self._starting[limits] += 1
+        try:
+            return await self._warm.spawn(limits)
+        finally:
+            self._starting[limits] -= 1
+            self._freed.set()
 
     async def _execute(
         self, child: Child, order: dict[str, Any], relay: Relay, begin: Callable[[], None]
