@@ -6,7 +6,7 @@ PATIENCE = 0.05
 """Seconds that a claimed job may wait behind others of its line before it is given back."""
 SHORT = 0.02
 LONG = 0.035
-MOST = 64
+MOST = 128
 
 
 class Pace:
