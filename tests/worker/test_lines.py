@@ -99,7 +99,7 @@ def line(length: int, began: float = 0.0) -> Line:
 
 def test_the_pace_doubles_while_lines_are_short() -> None:
     pace = Pace()
-    for expected in (2, 4, 8, 16, 32, MOST, MOST):
+    for expected in (2, 4, 8, 16, 32, 64, MOST, MOST):
         pace.note(line(pace.ahead), SHORT / 2)
         assert pace.ahead == expected
 
