@@ -224,5 +224,5 @@ def test_who_waits_for_a_job_that_nobody_runs_is_told(
         job.result(timeout=0)
     with Harness(queue) as impatient:
         monkeypatch.setattr(impatient._client, "_patience", 0.01)  # noqa: SLF001 - or wait for 5 s
-        with pytest.raises(TimeoutError, match="not finished"):
+        with pytest.raises(TimeoutError, match="still pending"):
             note.delay("b").result()
