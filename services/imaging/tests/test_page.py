@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from services.imaging.tests import pictures
 from services.imaging.tests.browsing import (
@@ -92,6 +92,32 @@ def test_a_running_upload_can_be_cancelled(page: Page, slow_file: Path) -> None:
     expect(row(page, slow_file.name)).to_contain_text("Cancelled", timeout=20_000)
     page.get_by_role("button", name=f"Dismiss {slow_file.name}").click()
     expect(page.locator("#activity")).to_be_hidden()
+
+
+def test_what_is_sent_while_the_page_asks_what_runs_is_shown_once(
+    page: Page, service: Running, slow_file: Path
+) -> None:
+    held: list[Route] = []
+    sent: list[str] = []
+
+    def hold_first(route: Route) -> None:
+        if held:
+            route.continue_()
+        else:
+            held.append(route)
+
+    page.goto("about:blank")
+    page.route("**/uploads?*", hold_first)
+    page.on("request", lambda request: sent.append(request.method))
+    with page.expect_request("**/uploads?*"):
+        page.goto(service.url)
+    choose(page, slow_file)
+    expect(row(page, slow_file.name)).to_be_visible()
+    # Or the answer would name it, too.
+    assert "POST" not in sent
+    held[0].continue_()
+    expect(card(page, slow_file.name)).to_be_visible(timeout=30_000)
+    assert sent.count("POST") == 1
 
 
 def test_a_picture_can_be_pasted(page: Page) -> None:

@@ -14,6 +14,8 @@ const TOO_MANY = 429;
 const PAUSE_SECONDS = 5;
 
 let limits = null;
+let resumed;
+const all = new Promise((resolve) => { resumed = resolve; });
 export const knowing = (answer) => { limits = answer; };
 
 export function send(file) {
@@ -34,10 +36,11 @@ function begin(row, file) {
   let unwanted = false;
   row.queued();
   row.stop = () => { unwanted = true; row.cancelled(again); };
-  uploads((done) => {
+  // What is sent while the page still asks what runs would be found among that, and shown twice.
+  all.then(() => uploads((done) => {
     if (unwanted) done();
     else transfer(row, file, done);
-  });
+  }));
 }
 
 function transfer(row, file, done) {
@@ -131,9 +134,13 @@ export async function retryItem(item) {
 // Those that wait are asked for first: one that begins meanwhile is then seen twice, not never.
 export async function resumeAll() {
   const known = new Map();
-  for (const status of ["PENDING", "PROGRESS"]) {
-    const page = await ask(`/uploads?limit=100&status=${status}`);
-    page.uploads.forEach((item) => known.set(item.id, item));
+  try {
+    for (const status of ["PENDING", "PROGRESS"]) {
+      const page = await ask(`/uploads?limit=100&status=${status}`);
+      page.uploads.forEach((item) => known.set(item.id, item));
+    }
+    [...known.values()].reverse().forEach(resume);
+  } finally {
+    resumed();
   }
-  [...known.values()].reverse().forEach(resume);
 }
