@@ -7,10 +7,15 @@ from typing import NamedTuple
 from offload.core.records import Finish, Report
 from offload.core.states import FINAL, Move, State, target
 from offload.store.base import Channel
-from offload.store.records import json_text
+from offload.store.records import Row, json_text
+from offload.store.sqlite.claimed import ATTEMPT, RUN_AT, STARTED_AT
 from offload.store.sqlite.dependencies import settle, waited_for
 from offload.store.sqlite.statements import SQL
 from offload.store.sqlite.writer import Transaction
+
+
+class Fenced(Exception):
+    """The fence lets not all of these endings through."""
 
 
 class _Run(NamedTuple):
@@ -29,6 +34,35 @@ class _Run(NamedTuple):
 
 End = tuple[_Run, Finish, Move]
 """A run, the ending that was asked for, and the move that it comes to."""
+
+
+def complete(
+    tx: Transaction, finishes: Sequence[Finish], claimed: Sequence[Row], now: int
+) -> list[bool]:
+    """Apply successes of jobs as they were claimed: then nothing need be looked up.
+
+    Raises:
+        Fenced: the transaction must be undone; `finish` tells which of them counts.
+    """
+    ends = [
+        (row[-1], each.job_id, each.lease, each.result, now)
+        for row, each in zip(claimed, finishes, strict=True)
+    ]
+    if tx.wide(SQL["complete"], ends) != len(ends):
+        raise Fenced
+    metrics = [
+        (
+            *(row[-1], row[ATTEMPT], Move.COMPLETE, (row[STARTED_AT] - row[RUN_AT]) / 1000),
+            *(each.ran, each.memory, now),
+        )
+        for row, each in zip(claimed, finishes, strict=True)
+        if each.ran is not None
+    ]
+    tx.wide(SQL["insert_metric"], metrics)
+    tx.channels.add(Channel.CHANGED)
+    for seq in waited_for(tx, (row[-1] for row in claimed)):
+        settle(tx, [seq], now)
+    return [True] * len(ends)
 
 
 def finish(tx: Transaction, finishes: Sequence[Finish], now: int) -> list[bool]:
@@ -70,9 +104,13 @@ def _record(tx: Transaction, ends: Sequence[End], now: int) -> None:
 
 
 def _apply(tx: Transaction, ends: Sequence[End], now: int) -> None:
-    complete = [(run.seq, asked.result, now) for run, asked, move in ends if move is Move.COMPLETE]
-    tx.wide(SQL["complete"], complete)
-    if len(complete) == len(ends):
+    successes = [
+        (run.seq, run.id, run.lease, asked.result, now)
+        for run, asked, move in ends
+        if move is Move.COMPLETE
+    ]
+    tx.wide(SQL["complete"], successes)
+    if len(successes) == len(ends):
         return
     for run, asked, move in ends:
         if move is not Move.COMPLETE:

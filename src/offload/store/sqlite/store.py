@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,9 +21,10 @@ from offload.store.records import Row
 from offload.store.signals import Signals
 from offload.store.sqlite import connection, moving, operating, scheduling
 from offload.store.sqlite.bell import Bell
+from offload.store.sqlite.claimed import Claimed
 from offload.store.sqlite.claiming import claim
 from offload.store.sqlite.enqueueing import enqueue_alike, prepared, prepared_alike, refusable
-from offload.store.sqlite.finishing import finish, report
+from offload.store.sqlite.finishing import Fenced, complete, finish, report
 from offload.store.sqlite.joining import JoinedFile, is_of
 from offload.store.sqlite.readers import Readers
 from offload.store.sqlite.reading import Reading
@@ -56,6 +57,7 @@ class SQLiteStore(Reading):
         self.synchronous = synchronous
         self._clock = clock or SystemClock()
         self._signals = Signals()
+        self._claimed = Claimed()
         self._writer: Writer | None = None
         self._opening = asyncio.Lock()
 
@@ -133,6 +135,7 @@ class SQLiteStore(Reading):
         rows, due = await self._write(
             lambda tx: claim(tx, worker, queues, limit, now), may_be_lost=True
         )
+        self._claimed.note(rows)
         next_due = None if due is None else max(0.0, (due - now) / 1000)
         return Claim([job_of(row) for row in rows], next_due)
 
@@ -160,6 +163,10 @@ class SQLiteStore(Reading):
     async def finish(self, finishes: Sequence[Finish]) -> list[bool]:
         """Apply the endings in one transaction."""
         now = self._clock.now()
+        claimed = self._claimed.take(finishes)
+        if claimed:
+            with suppress(Fenced):
+                return await self._write(lambda tx: complete(tx, finishes, claimed, now))
         return await self._write(lambda tx: finish(tx, finishes, now))
 
     async def report(self, reports: Sequence[Report]) -> list[bool]:

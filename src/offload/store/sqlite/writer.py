@@ -71,16 +71,20 @@ class Transaction:
         """Run one statement for each row of bindings and return the rows of all."""
         return self.connection.executemany(sql, rows).fetchall()
 
-    def wide(self, sql: str, rows: Sequence[tuple[Any, ...]]) -> None:
+    def wide(self, sql: str, rows: Sequence[tuple[Any, ...]]) -> int:
         """Run a statement that has `VALUES (?, …)` for all rows, `ROWS` of them at a time.
+
+        Returns how many rows came of it, or were changed.
 
         `executemany` takes it out of apsw's cache for each row and puts it back as the newest:
         after 100 rows every other statement is gone from there, and has to be compiled anew.
         """
+        before = self.connection.total_changes()
         full = len(rows) - len(rows) % ROWS
         for at in range(0, full, ROWS):
             self.execute(_widened(sql), (*chain.from_iterable(rows[at : at + ROWS]),))
         self.each(sql, rows[full:])
+        return self.connection.total_changes() - before
 
     def insert(self, sql: str, rows: list[tuple[Any, ...]]) -> int:
         """Run one statement for each row and return how many rows came of it."""

@@ -8,11 +8,12 @@ WHERE id IN (SELECT value FROM json_each(?)) AND state = 'running'
 -- name: complete
 -- Result and state in one statement: success is never seen without its result. A key that is
 -- held for a window stays held.
-WITH ends (of, value, at) AS (VALUES (?, ?, ?))
+-- The id is compared, too, for a seq may come again after a purge.
+WITH ends (of, named, held, value, at) AS (VALUES (?, ?, ?, ?, ?))
 UPDATE jobs
 SET state = 'complete', result = value, progress = 100, error = NULL, worker = NULL,
     finished_at = at, held_key = iif(key_until IS NULL, NULL, held_key), version = version + 1
-FROM ends WHERE seq = of
+FROM ends WHERE seq = of AND id = named AND lease = held AND state = 'running'
 
 -- name: again
 UPDATE jobs
