@@ -130,6 +130,21 @@ class TestTwoStores:
         assert not await end(other, jobs[0], Move.COMPLETE)
         assert (await read(other, "a")).state is State.COMPLETE
 
+    async def test_an_end_is_of_its_job_alone_though_another_has_its_place(
+        self, store: SQLiteStore, other: SQLiteStore, clock: ManualClock
+    ) -> None:
+        """A row's number comes again when the newest row is gone, and a first lease is 1."""
+        await put(store, "gone")
+        [gone] = await take(store, 1)
+        assert await end(other, gone, Move.COMPLETE)
+        clock.advance(1)
+        await other.prune(jobs_older_than=0)
+        await put(other, "new")
+        [new] = await take(other, 1)
+        assert new.lease == gone.lease
+        assert not await end(store, gone, Move.COMPLETE)
+        assert await read(store, "new") == new
+
     @pytest.mark.parametrize("channel", [Channel.READY, Channel.CHANGED, Channel.CONTROL])
     async def test_each_wakes_the_other(
         self, store: SQLiteStore, other: SQLiteStore, channel: Channel

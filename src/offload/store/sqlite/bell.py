@@ -65,7 +65,7 @@ class Bell:
         self._seen = None
 
     def ring(self, channels: set[Channel]) -> None:
-        """Wake the other listeners; called by the writer thread after each commit."""
+        """Wake the other listeners; called after each commit, by who wrote."""
         message = b"".join(CODES[channel] for channel in channels)
         # Whatever goes wrong here (no folder, no descriptor left), the commit counts.
         with contextlib.suppress(OSError):

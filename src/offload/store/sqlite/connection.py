@@ -34,7 +34,7 @@ _guarded: set[str] = set()
 
 
 def connect(path: Path, synchronous: str) -> apsw.Connection:
-    """Open the file for one thread of this process.
+    """Open the file for one thread at a time of this process.
 
     Raises:
         StoreCorrupted: it is not a database, or a damaged one.
@@ -99,8 +99,8 @@ def immediate(connection: apsw.Connection) -> Iterator[None]:
     A deferred one that reads before it writes fails at once when somebody else has written in
     between, whatever the busy timeout (SQLITE_BUSY_SNAPSHOT).
     """
-    connection.execute("BEGIN IMMEDIATE")
-    try:
+    try:  # from here on: an interrupt may come when the transaction has just begun
+        connection.execute("BEGIN IMMEDIATE")
         yield
     except BaseException:
         rollback(connection)

@@ -1,4 +1,4 @@
-"""The driver: writes go to the writer thread, reads to a small pool, news to the bell."""
+"""The driver: writes go to the writer, reads to a small pool, news to the bell."""
 
 import asyncio
 import json

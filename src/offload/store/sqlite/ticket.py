@@ -18,7 +18,7 @@ own lock, which the ticket only keeps fair, decides alone."""
 
 
 class Ticket:
-    """A context manager for one thread of one process; others wait in line in the kernel."""
+    """A context manager for one thread at a time; other processes wait in line in the kernel."""
 
     def __init__(self, path: Path) -> None:
         """Make the lock file; it stays, for removing it would let two holders in."""
@@ -69,7 +69,16 @@ class Ticket:
             if not self._standing:
                 self._standing = True
                 threading.Thread(target=self._stand_in_line, daemon=True).start()
-        self._granted.wait(PATIENCE)
+        try:
+            self._granted.wait(PATIENCE)
+        except BaseException:  # Ctrl-C: nobody is left to let the next one in
+            if self._give_up():
+                fcntl.flock(self._fd, fcntl.LOCK_UN)
+            raise
+        return self._give_up()
+
+    def _give_up(self) -> bool:
+        """Want it no more, and say whether it was granted before."""
         with self._lock:
             granted = self._granted.is_set()
             self._granted.clear()

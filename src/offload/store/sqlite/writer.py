@@ -1,4 +1,4 @@
-"""The one thread of a process that writes: what comes in together is committed together.
+"""One connection of a process writes: what comes in together is committed together.
 
 A commit waits for the disk, so the operations that pile up meanwhile share the next one. That
 gives a burst of enqueues, finishes and heartbeats the durability of FULL at the price of one
@@ -6,6 +6,9 @@ sync for all of them.
 
 What a power cut may undo, because nobody was promised it, is committed without a sync of its own.
 The next one covers it too, for the log is one file, written in order; it comes soon.
+
+Whoever blocks a thread for its answer, while nobody else writes, writes on that thread: handing
+an operation to the writer's and back takes as long as half a sync.
 """
 
 import asyncio
@@ -14,7 +17,7 @@ import queue
 import re
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import chain
@@ -116,7 +119,7 @@ class Pending(Generic[T]):
         self._result, self._error = result, error
         self._done.release()
 
-    async def wait(self) -> T:
+    def wait(self) -> T:
         """Block the thread until there is an answer: a driven coroutine has no loop to go on."""
         with self._done:
             if self._error is not None:
@@ -152,6 +155,9 @@ class Writer:
         self._committed = committed
         self._entries: queue.SimpleQueue[Entry | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="offload-writer", daemon=True)
+        self._turn = threading.Lock()
+        """Held by the thread that writes."""
+        self._writing: int | None = None
         self._closing = threading.Lock()
         self._closed = False
         self._unsynced = False
@@ -177,8 +183,9 @@ class Writer:
             self._closed = True
             self._entries.put(None)
         self._thread.join()
-        self._connection.close()
-        self._ticket.close()
+        with self._turn:
+            self._connection.close()
+            self._ticket.close()
 
     async def submit(
         self, operation: Callable[[Transaction], T], *, may_be_lost: bool = False
@@ -192,8 +199,9 @@ class Writer:
         """
         if is_driven():
             pending: Pending[T] = Pending()
-            self._put(operation, pending, may_be_lost=may_be_lost)
-            return await pending.wait()
+            if may_be_lost or not self._write_here(operation, pending):
+                self._put(operation, pending, may_be_lost=may_be_lost)
+            return pending.wait()
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._put(operation, future, may_be_lost=may_be_lost)
         return await future
@@ -202,6 +210,29 @@ class Writer:
         """Carry out an operation of which nobody hears; a closed store does not."""
         with contextlib.suppress(StoreUnavailable):
             self._put(operation, Pending())
+
+    def _write_here(self, operation: Operation, pending: Pending[Any]) -> bool:
+        """Carry out an operation on this thread, if nobody else writes or waits to."""
+        if self._writing == threading.get_ident():
+            # In a signal handler or a finalizer, which came amid an operation of this thread.
+            raise StoreUnavailable("called while this very thread writes: try again after that")
+        if self._turn.locked() or not self._entries.empty():
+            return False  # it will share the next commit
+        with self._at_turn():
+            if self._closed:
+                raise StoreUnavailable(CLOSED)
+            _tell(self._write([(operation, pending, False)]))
+            self._spread()
+        return True
+
+    @contextlib.contextmanager
+    def _at_turn(self) -> Iterator[None]:
+        with self._turn:
+            self._writing = threading.get_ident()
+            try:
+                yield
+            finally:
+                self._writing = None
 
     def _put(self, operation: Operation, waiting: Waiting, *, may_be_lost: bool = False) -> None:
         with self._closing:
@@ -212,10 +243,11 @@ class Writer:
     def _run(self) -> None:
         while True:
             batch, last = self._next_batch()
-            if batch:
-                _tell(self._write(batch))
-            if last or self._entries.empty():
-                self._spread()
+            with self._at_turn():
+                if batch:
+                    _tell(self._write(batch))
+                if last or self._entries.empty():
+                    self._spread()
             if last:
                 return
 
