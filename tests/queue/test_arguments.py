@@ -89,6 +89,7 @@ JOB = "must be a job, a handle, or an id"
 JOBS = "must be a list of jobs, handles or ids"
 COUNT = "must be a whole number, 0 or more"
 SECONDS = "must be a number of seconds, 0 or more"
+AGE = "must be a number of seconds"
 NAME = "must be a name: valid text, not empty"
 ONE_NAME = "give one name, or None for all"
 NAMES = "give a list of names, or None for all"
@@ -124,10 +125,10 @@ CALLS: list[tuple[str, Callable[[Queue], object], str]] = [
     ("queue=None", lambda q: q.purge(None), NAME),  # type: ignore[arg-type]
     ("queue=['a']", lambda q: q.pause(["a"]), NAME),  # type: ignore[arg-type]
     ("queue=None", lambda q: q.resume(None), NAME),  # type: ignore[arg-type]
-    ("older_than='1d'", lambda q: q.purge_completed("1d"), SECONDS),  # type: ignore[arg-type]
-    ("older_than=None", lambda q: q.purge_completed(None), SECONDS),  # type: ignore[arg-type]
-    ("older_than=-5", lambda q: q.purge_completed(-5), SECONDS),
-    ("older_than=", lambda q: q.purge_dead(timedelta(1)), SECONDS),  # type: ignore[arg-type]
+    ("older_than='1d'", lambda q: q.purge_completed("1d"), AGE),  # type: ignore[arg-type]
+    ("older_than=None", lambda q: q.purge_completed(None), AGE),  # type: ignore[arg-type]
+    ("older_than=inf", lambda q: q.purge_completed(float("inf")), AGE),
+    ("older_than=", lambda q: q.purge_dead(timedelta(1)), AGE),  # type: ignore[arg-type]
     ("name=5", lambda q: q.delete_periodic(5), NAME),  # type: ignore[arg-type]
     ("options=5", lambda q: q.edit_periodic("p", options=5), "a dict"),  # type: ignore[arg-type]
     ("args=5", lambda q: q.periodic(every=5, args=5), "a tuple"),  # type: ignore[arg-type]

@@ -3,10 +3,11 @@
 import asyncio
 from collections.abc import Iterable, Sequence
 from functools import partial
-from typing import Any
+from math import inf
+from typing import Any, cast
 
 from offload.core.errors import JobNotFound
-from offload.core.options import NAME, SECONDS, require
+from offload.core.options import NAME, Valid, is_number, require
 from offload.core.states import State
 from offload.queue.base import Base
 from offload.store.base import JobFilter, Store
@@ -18,6 +19,9 @@ from offload.tasks.repeating import replayed
 
 PURGE_AGE = 86_400.0
 """Seconds: what `purge_completed` and `purge_dead` spare if nothing is said."""
+
+AGE: Valid = ("a number of seconds", lambda age: is_number(age) and abs(cast("float", age)) < inf)
+"""Below 0: also what ends at this moment."""
 
 PAGE = 500
 """How many jobs or letters are taken at a time, so that no call is long."""
@@ -147,7 +151,7 @@ class Operating(Base):
         Their errors, logs, parts and metrics go with them; dead letters stay. A job's own
         `result_ttl` comes before `older_than`.
         """
-        require("older_than", older_than, SECONDS)
+        require("older_than", older_than, AGE)
         total = 0
         while count := (
             await self._client.call(lambda store: store.prune(jobs_older_than=older_than))
@@ -159,7 +163,7 @@ class Operating(Base):
 
     async def apurge_dead(self, older_than: float = PURGE_AGE) -> int:
         """Remove dead letters older than `older_than` seconds, say how many."""
-        require("older_than", older_than, SECONDS)
+        require("older_than", older_than, AGE)
         total = 0
         while count := (
             await self._client.call(lambda store: store.prune(dead_older_than=older_than))
