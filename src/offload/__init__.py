@@ -54,7 +54,9 @@ if TYPE_CHECKING:
     from offload.worker.isolated import isolated
 
 # Found when they are asked for: each worker has processes that need little of all this, and a
-# process holds in memory what it has imported.
+# process holds in memory what it has imported. The names stand here three times because type
+# checkers and editors read imports and `__all__` only where they are written out, and a running
+# program has nothing of the former. mypy and the contract tests see that all three agree.
 _HOMES = {
     "offload.client.locks": "Lock",
     "offload.core.unique": "Unique",

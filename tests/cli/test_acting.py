@@ -95,7 +95,7 @@ def test_letters_are_purged_by_age_after_a_question(
     assert len(terminal.queue.dead_letters()) == 1
     silent = terminal(*words, "--older-than", "0s")
     assert silent.code == 1
-    assert silent.err.endswith("offload: nothing was done: answer y, or say --yes\n")
+    assert silent.err.endswith("\noffload: nothing was done: answer y, or say --yes\n")
     assert terminal(*words, "--older-than", "0s", "--yes").lines == ["removed 1 dead letters"]
     assert terminal.queue.dead_letters() == []
 

@@ -39,6 +39,9 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "scripted.py").write_text(SCRIPTED)
     (tmp_path / "within.py").write_text("from offload import Queue\nqueue = Queue('memory://')")
     (tmp_path / "needs.py").write_text("import a_library_that_is_not_there")
+    (tmp_path / "shops.py").write_text("import shop_")
+    (tmp_path / "broken.py").write_text("def oops(:")
+    (tmp_path / "typo.py").write_text(f"{APP}\n@queue.task(max_retry=3)\ndef sub(): ...\n")
     return tmp_path
 
 
@@ -116,11 +119,43 @@ def test_a_module_that_fails_by_itself_shows_where(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("app", "error"),
+    [
+        ("needs:queue", "ModuleNotFoundError: No module named 'a_library_that_is_not_there'"),
+        ("shops:queue", "ModuleNotFoundError: No module named 'shop_'"),
+        ("broken:queue", "SyntaxError: invalid syntax"),
+    ],
+)
+def test_what_it_shows_is_the_module_s_own(folder: Path, app: str, error: str) -> None:
+    """Neither how modules are imported nor our own lines; and the last line says it all."""
+    done = offload(folder, "info", "--app", app)
+    module = app.split(":", maxsplit=1)[0]
+    assert done.returncode == 1
+    assert f'{module}.py", line 1' in done.stderr
+    assert "importlib" not in done.stderr
+    assert "offload/cli" not in done.stderr
+    assert done.stderr.splitlines()[-1].startswith(
+        f"offload: --app '{app}': {module} cannot be imported: {error}"
+    )
+
+
+def test_a_wrong_option_in_the_module_is_one_line_that_says_where(folder: Path) -> None:
+    done = offload(folder, "info", "--app", "typo:queue")
+    assert done.returncode == 1
+    [line] = done.stderr.splitlines()
+    place = APP.count("\n") + 2
+    assert line.startswith(
+        f"offload: --app 'typo:queue': typo.py, line {place}: unknown option 'max_retry'; there are"
+    )
+
+
+@pytest.mark.parametrize(
     "words",
     [
         ["worker"],
         ["worker", "--app", "shop:queue", "--concurrency", "0"],
         ["worker", "--app", "shop:queue", "--grace", "-1"],
+        ["worker", "--app", "shop:queue", "--queues", " ,"],
         ["wrker"],
         ["info", "--app", "shop:queue", "--jsn"],
     ],

@@ -2,6 +2,7 @@
 
 import re
 import shlex
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -48,3 +49,7 @@ def test_there_is_a_command_for_each_of_these() -> None:
         "schedules", "schedules pause", "schedules resume", "schedules trigger", "schedules delete",
         "queues", "queues pause", "queues resume", "move",
     }  # fmt: skip
+
+
+def test_it_says_its_version(terminal: Terminal) -> None:
+    assert terminal("--version").out == f"offload {version('offload')}\n"

@@ -3,18 +3,22 @@
 import contextlib
 import importlib
 import sys
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType, TracebackType
 
-from offload.core.errors import ConfigurationError
+from offload.core.errors import ConfigurationError, OffloadError
 from offload.queue import Queue
+
+PACKAGE = Path(__file__).parents[1]
 
 
 def load_queue(target: str) -> Queue:
     """Import `module:attribute` from the current folder or the path, and return the queue.
 
     Raises:
-        ConfigurationError: the target is malformed, cannot be found, or is no queue.
+        ConfigurationError: the target is malformed, cannot be imported, or is no queue.
     """
     module_name, separator, attribute = target.partition(":")
     if not separator or not attribute or not all(module_name.split(".")):
@@ -22,12 +26,7 @@ def load_queue(target: str) -> Queue:
     folder = str(Path.cwd())
     if folder not in sys.path:
         sys.path.insert(0, folder)
-    try:
-        module = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        if error.name is None or not module_name.startswith(error.name):
-            raise  # the module is there, but something that it imports is not
-        raise ConfigurationError(f"--app {target!r}: no module {error.name!r} here") from None
+    module = _imported(module_name, target)
     found: object = module
     for name in attribute.split("."):
         if not hasattr(found, name):
@@ -43,6 +42,43 @@ def load_queue(target: str) -> Queue:
             "command: give the queue a file, db_path=…, or a server"
         )
     return found
+
+
+def _imported(name: str, target: str) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except OffloadError as error:
+        place = _place(error)
+        raise ConfigurationError(f"--app {target!r}: {place}: {error}") from None
+    except Exception as error:  # noqa: BLE001 - whatever the module raises
+        missing = error.name if isinstance(error, ModuleNotFoundError) else None
+        if missing is not None and f"{name}.".startswith(f"{missing}."):
+            raise ConfigurationError(f"--app {target!r}: no module {missing!r} here") from None
+        # The module is there, and fails by itself: where, only its own lines tell.
+        traceback.print_exception(error.with_traceback(_own(error)))
+        said = f"{type(error).__name__}: {error}"
+        raise ConfigurationError(f"--app {target!r}: {name} cannot be imported: {said}") from None
+
+
+def _own(error: BaseException) -> TracebackType | None:
+    """Return the traceback from the first line of the application on."""
+    found = error.__traceback__
+    while found is not None and _is_ours(found.tb_frame.f_code.co_filename):
+        found = found.tb_next
+    return found
+
+
+def _place(error: BaseException) -> str:
+    """Return the last line of the application that led to an error of ours."""
+    frames = traceback.extract_tb(error.__traceback__)
+    last = [frame for frame in frames if not _is_ours(frame.filename)][-1]
+    path = Path(last.filename)
+    shown = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+    return f"{shown}, line {last.lineno}"
+
+
+def _is_ours(file: str) -> bool:
+    return "importlib" in file or Path(file).is_relative_to(PACKAGE)
 
 
 @contextlib.contextmanager

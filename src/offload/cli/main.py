@@ -1,6 +1,8 @@
 """The commands, and how their errors look."""
 
 import sys
+from importlib.metadata import version
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -17,6 +19,25 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+
+def _tell_version(asked: bool) -> None:  # noqa: FBT001 - as typer calls it
+    if asked:
+        typer.echo(f"offload {version('offload')}")
+        raise typer.Exit
+
+
+VersionOption = Annotated[
+    bool,
+    typer.Option("--version", callback=_tell_version, is_eager=True, help="Say which this is."),
+]
+
+
+@app.callback()
+def offload(*, version: VersionOption = False) -> None:
+    """Take what comes before the command."""
+
+
 app.command()(work.worker)
 app.command()(info.info)
 app.add_typer(jobs.app, name="jobs")

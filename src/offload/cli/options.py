@@ -43,7 +43,12 @@ def size(text: str) -> int:
 
 def names(text: str | None) -> list[str] | None:
     """Read words with commas between them."""
-    return None if text is None else [name.strip() for name in text.split(",") if name.strip()]
+    if text is None:
+        return None
+    found = [name.strip() for name in text.split(",") if name.strip()]
+    if not found:
+        raise typer.BadParameter(f"{text!r}: write names, as in mails,images")
+    return found
 
 
 AgeOption = Annotated[

@@ -143,7 +143,10 @@ def ask(question: str, *, yes: bool) -> None:
     if yes:
         return
     typer.echo(f"{question} [y/N] ", nl=False, err=True)
-    if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
+    answer = sys.stdin.readline()
+    if not answer.endswith("\n"):
+        typer.echo(err=True)  # nobody has ended the line
+    if answer.strip().lower() not in {"y", "yes"}:
         raise Failed("nothing was done: answer y, or say --yes")
 
 

@@ -4,13 +4,12 @@ import asyncio
 import contextlib
 import logging
 import secrets
-from collections.abc import Callable
 from dataclasses import dataclass
 from math import inf
 
 from offload.client.client import Client
 from offload.core.errors import ConfigurationError, LockLost, StoreError
-from offload.core.options import NAME, SECONDS
+from offload.core.options import NAME, SECONDS, require
 from offload.store.base import Channel, Store
 from offload.store.clock import SystemClock
 
@@ -38,12 +37,12 @@ class LockOptions:
         Raises:
             ConfigurationError: naming the option and what it may be.
         """
-        _check("name", self.name, NAME)
-        _check("ttl", self.ttl, SECONDS)
+        require("name", self.name, NAME)
+        require("ttl", self.ttl, SECONDS)
         if self.ttl < SHORTEST:
             raise ConfigurationError(f"ttl={self.ttl!r}: must be {SHORTEST:g} second or more")
         if self.timeout is not None:
-            _check("timeout", self.timeout, SECONDS)
+            require("timeout", self.timeout, SECONDS)
 
 
 class Lock:
@@ -150,9 +149,3 @@ class Lock:
         # Who cannot say so leaves it to the end of the ttl.
         with contextlib.suppress(StoreError):
             await store.release(self.name, self._owner)
-
-
-def _check(option: str, value: object, valid: tuple[str, Callable[[object], bool]]) -> None:
-    words, fits = valid
-    if not fits(value):
-        raise ConfigurationError(f"{option}={value!r}: must be {words}")

@@ -2,7 +2,7 @@
 
 import inspect
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from inspect import Parameter
 from types import SimpleNamespace
 from typing import Any, NamedTuple, get_type_hints
@@ -56,13 +56,9 @@ class Shape:
         Raises:
             ArgumentError: an argument is missing, unknown, given twice or one too many.
         """
-        try:
-            count = len(args)
-        except TypeError:
-            said = f"task {self._task!r}: args={args!r}"
-            raise ArgumentError(
-                f"{said}: must be a tuple of arguments, as in ({args!r},)"
-            ) from None
+        if type(args) not in {tuple, list} or type(kwargs) is not dict:
+            self._require_lists(args, kwargs)
+        count = len(args)
         if count < self._by_position_only:
             # Python 3.13 binds `f(a=1)` to `def f(a, /, **rest)`, and the call then fails.
             raise ArgumentError(
@@ -77,6 +73,16 @@ class Shape:
         except TypeError as error:
             takes = ", ".join(self._signature.parameters) or "no arguments"
             raise ArgumentError(f"task {self._task!r}: {error} (it takes: {takes})") from None
+
+    def _require_lists(self, args: object, kwargs: object) -> None:
+        # Of a text, the letters would be the arguments.
+        if not isinstance(args, Collection) or isinstance(args, str | bytes):
+            said = f"task {self._task!r}: args={args!r}"
+            raise ArgumentError(f"{said}: must be a tuple of arguments, as in ({args!r},)")
+        if not isinstance(kwargs, Mapping):
+            raise ArgumentError(
+                f"task {self._task!r}: kwargs={kwargs!r}: must be a dict of arguments by name"
+            )
 
     def bind(self, args: Sequence[object], kwargs: Mapping[str, object]) -> dict[str, Any]:
         """Return the arguments of a call that was checked, by name, defaults included."""

@@ -36,7 +36,7 @@
 Waiting too long raises the built-in `TimeoutError`, as `asyncio` and `concurrent.futures` do.
 """
 
-from math import inf
+from math import inf, nan
 
 
 class OffloadError(Exception):
@@ -196,6 +196,10 @@ class DuplicateTask(TaskRefused, ValueError):
         self.task_id = task_id
 
 
+def _number(value: object) -> float:
+    return value if isinstance(value, int | float) else nan
+
+
 class Abort(OffloadError):
     """Raise it in a task to end the job as `failed`, whatever its retries: `raise Abort("why")`."""
 
@@ -212,7 +216,7 @@ class Retry(OffloadError):
         Raises:
             ConfigurationError: it is negative, or no number.
         """
-        if delay is not None and not 0 <= delay < inf:
+        if delay is not None and not 0 <= _number(delay) < inf:
             raise ConfigurationError(f"delay={delay!r}: must be a number of seconds, 0 or more")
         super().__init__(reason)
         self.delay = delay
@@ -230,7 +234,7 @@ class Snooze(OffloadError):
         Raises:
             ConfigurationError: it is not above 0, or no number.
         """
-        if not 0 < delay < inf:
+        if not 0 < _number(delay) < inf:
             raise ConfigurationError(f"delay={delay!r}: must be a number of seconds above 0")
         super().__init__(reason)
         self.delay = delay

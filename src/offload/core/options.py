@@ -50,12 +50,13 @@ def _whole(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def _number(value: object) -> bool:
+def is_number(value: object) -> bool:
+    """Whether it is a number, as of seconds, and no truth value."""
     return _whole(value) or isinstance(value, float)
 
 
 def _seconds(value: object) -> bool:
-    return _number(value) and 0 <= cast("float", value) < inf
+    return is_number(value) and 0 <= cast("float", value) < inf
 
 
 def _list(value: object, fits: Callable[[object], bool]) -> bool:
@@ -77,27 +78,30 @@ def _name(value: object) -> bool:
     return value == value.encode(errors="replace").decode()
 
 
+Valid = tuple[str, Callable[[object], bool]]
+"""What a value may be, in words for the error message and as a test."""
+
 SECONDS = ("a number of seconds, 0 or more", _seconds)
+PATIENCE = ("a number of seconds, or None for as long as it takes", is_number)
+COUNT = ("a whole number, 0 or more", lambda value: _whole(value) and cast("int", value) >= 0)
+SOME = ("a whole number, 1 or more", lambda value: _whole(value) and cast("int", value) >= 1)
 NAME = ("a name: valid text, not empty", _name)
 ERRORS = ("an exception type or a list of them", lambda v: _error(v) or _list(v, _error))
 
-VALID: dict[str, tuple[str, Callable[[object], bool]]] = {
-    "max_retries": (
-        "a whole number, 0 or more",
-        lambda value: _whole(value) and cast("int", value) >= 0,
-    ),
+VALID: dict[str, Valid] = {
+    "max_retries": COUNT,
     "retry_backoff": SECONDS,
     "max_retry_delay": SECONDS,
     "retry_delays": ("a list of seconds, each 0 or more", lambda value: _list(value, _seconds)),
     "timeout": (
         "a number of seconds above 0; float('inf') for none",
-        lambda value: _number(value) and cast("float", value) > 0,
+        lambda value: is_number(value) and cast("float", value) > 0,
     ),
     "priority": ("a whole number; higher is sooner", _whole),
     "queue": NAME,
     "expires": (
         "a number of seconds, 0 or more; float('inf') for never",
-        lambda value: _number(value) and cast("float", value) >= 0,
+        lambda value: is_number(value) and cast("float", value) >= 0,
     ),
     "result_ttl": SECONDS,
     "unique": (
@@ -115,29 +119,32 @@ VALID: dict[str, tuple[str, Callable[[object], bool]]] = {
     "retry_on": ERRORS,
     "no_retry_on": ERRORS,
     "rate_limit": ("a text such as '10/s'", _rate),
-    "max_concurrency": (
-        "a whole number, 1 or more",
-        lambda value: _whole(value) and cast("int", value) >= 1,
-    ),
+    "max_concurrency": SOME,
     "limit_key": (
         "a function of the task's arguments, or the name of one",
         lambda value: callable(value) or (isinstance(value, str) and value != ""),
     ),
 }
-"""What each option may be, in words for the error message and as a test."""
+"""What each option may be."""
 
 O = TypeVar("O", bound=QueueOptions)  # noqa: E741 - options of either kind
 
 
-def check(name: str, value: object) -> None:
-    """Return if an option may have this value.
+def require(name: str, value: object, valid: Valid) -> None:
+    """Return if the argument of that name may have this value.
 
     Raises:
-        ConfigurationError: naming the option and what it may be.
+        ConfigurationError: naming the argument and what it may be.
     """
-    valid, fits = VALID[name]
+    words, fits = valid
     if not fits(value):
-        raise ConfigurationError(f"{name}={value!r}: must be {valid}")
+        raise ConfigurationError(f"{name}={value!r}: must be {words}")
+
+
+def require_text(name: str, word: object) -> None:
+    """Return if a filter is one name, or None."""
+    if not isinstance(word, str | None):
+        raise ConfigurationError(f"{name}={word!r}: give one name, or None for all")
 
 
 def checked(said: O, known: type[O]) -> O:
@@ -153,7 +160,7 @@ def checked(said: O, known: type[O]) -> O:
     kept = {name: value for name, value in said.items() if value is not None}
     for name, value in kept.items():
         if name in VALID:
-            check(name, value)
+            require(name, value, VALID[name])
     if kept.get("retry_delays") and kept.keys() & {"retry_backoff", "max_retry_delay"}:
         raise ConfigurationError(
             "retry_delays= says what to wait before each retry: "

@@ -1,6 +1,6 @@
 """The part of `Queue` that enqueues tasks by their names."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Unpack, cast
 
 from offload.core.errors import ConfigurationError
@@ -9,7 +9,7 @@ from offload.queue.base import Base
 from offload.tasks.bridge import blocking
 from offload.tasks.draft import BatchOptions, CallOptions
 from offload.tasks.handle import JobHandle, handles
-from offload.tasks.registry import AnyTask
+from offload.tasks.registry import AnyTask, name_of
 
 PER_JOB = {
     "delay_list": "delay",
@@ -34,20 +34,22 @@ class ManyOptions(BatchOptions, total=False):
 class Enqueueing(Base):
     """See `Queue`."""
 
-    async def aenqueue(self, task_name: str, /, *args: Any, **kwargs: Any) -> JobHandle[Any]:
+    async def aenqueue(
+        self, task_name: str | AnyTask, /, *args: Any, **kwargs: Any
+    ) -> JobHandle[Any]:
         """Enqueue a registered task by its name; its own options hold.
 
         Raises:
             TaskNotRegistered: no task of that name is known here.
             OffloadError: as for `task.delay`.
         """
-        return await self.tasks.get(task_name).adelay(*args, **kwargs)
+        return await self.tasks.get(name_of(task_name)).adelay(*args, **kwargs)
 
     enqueue = blocking(aenqueue)
 
     async def aenqueue_many(
         self,
-        task_name: str,
+        task_name: str | AnyTask,
         args_list: Sequence[Sequence[Any]],
         kwargs_list: Sequence[Mapping[str, Any]] | None = None,
         *,
@@ -57,7 +59,7 @@ class Enqueueing(Base):
         """Enqueue a job for each entry, all in one transaction.
 
         Args:
-            task_name: the task.
+            task_name: the task, or its name.
             args_list: the positional arguments of each job.
             kwargs_list: the named arguments of each.
             connection: of a database of yours; see `outbox`.
@@ -69,13 +71,19 @@ class Enqueueing(Base):
             ConfigurationError: the lists differ in length, or an option is wrong.
             OffloadError: as for `task.apply_async`; nothing is enqueued.
         """
-        task = self.tasks.get(task_name)
+        task = self.tasks.get(name_of(task_name))
+        _require_list("args_list", args_list)
         rows = _rows(len(args_list), kwargs_list, dict(options))
         shared = {name: value for name, value in options.items() if name not in PER_JOB}
         jobs = _jobs(task, args_list, rows, shared)
         return handles(await self._client.enqueue(jobs, connection), self._client)
 
     enqueue_many = blocking(aenqueue_many)
+
+
+def _require_list(name: str, value: object) -> None:
+    if not isinstance(value, Collection) or isinstance(value, str | bytes):
+        raise ConfigurationError(f"{name}={value!r}: must be a list with an entry for each job")
 
 
 def _rows(
@@ -85,6 +93,7 @@ def _rows(
     rows = {"kwargs_list": kwargs_list} | {name: options.get(name) for name in PER_JOB}
     found = {name: row for name, row in rows.items() if row is not None}
     for name, row in found.items():
+        _require_list(name, row)
         if len(row) != count:
             raise ConfigurationError(
                 f"args_list has {count} entries, {name} {len(row)}: give one of each for every job"

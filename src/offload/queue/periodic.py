@@ -1,6 +1,6 @@
 """`@queue.periodic(...)`: what stands between the schedule and the function."""
 
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any, ParamSpec, TypeVar, overload
 
@@ -24,7 +24,7 @@ class Times:
     trigger: Trigger
     policy: Policy
     name: str | None
-    args: Sequence[Any]
+    args: tuple[Any, ...]
     kwargs: Mapping[str, Any] | None
 
 
@@ -65,7 +65,7 @@ class PeriodicDecorator:
             task=task,
             trigger=times.trigger,
             policy=times.policy,
-            args=tuple(times.args),
+            args=times.args,
             kwargs=times.kwargs,
         )
         self._registry.add_periodic(defined)

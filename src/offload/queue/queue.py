@@ -8,7 +8,7 @@ from typing import Any, ParamSpec, TypeVar, Unpack, overload
 from offload.client.client import Client
 from offload.codec import ARGUMENTS_LIMIT, RESULT_LIMIT, Caps
 from offload.core.errors import ConfigurationError
-from offload.core.options import QueueOptions, check, checked
+from offload.core.options import SECONDS, SOME, QueueOptions, checked, require
 from offload.queue.decorator import TaskDecorator
 from offload.queue.enqueueing import Enqueueing
 from offload.queue.hooks import HookMethods
@@ -29,6 +29,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 DEFAULT_PATH = ".offload/offload.db"
+BYTES = ("1 byte or more", SOME[1])
 
 
 class Queue(
@@ -78,18 +79,21 @@ class Queue(
         """
         if url is not None and db_path is not None:
             raise ConfigurationError("give url or db_path=, not both")
-        if workers < 1:
-            raise ConfigurationError(f"workers={workers!r}: must be 1 or more")
+        require("workers", workers, SOME)
+        require("lease", lease, SECONDS)
+        require("heartbeat", heartbeat, SECONDS)
         if not 0 < heartbeat <= lease / 3:
             raise ConfigurationError(
                 f"heartbeat={heartbeat!r}: must be more than 0 and at most a third of "
                 f"lease={lease!r}, so that one lost beat costs no job"
             )
         for option, value in (("max_arguments", max_arguments), ("max_result", max_result)):
-            if value < 1:
-                raise ConfigurationError(f"{option}={value!r}: must be 1 byte or more")
+            require(option, value, BYTES)
         if result_ttl is not None:
-            check("result_ttl", result_ttl)  # obeyed by the janitor: no job repeats it
+            require("result_ttl", result_ttl, SECONDS)  # obeyed by the janitor: no job repeats it
+        for option, said in (("url", url), ("db_path", db_path)):
+            if not isinstance(said, str | PathLike | None):
+                raise ConfigurationError(f"{option}={said!r}: must be a URL or a path")
         place = fspath(url or db_path or DEFAULT_PATH)
         self.url = without_password(place)
         self.workers = workers

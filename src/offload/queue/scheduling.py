@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any, Unpack
 
 from offload.core.errors import ConfigurationError, ScheduleNotFound
+from offload.core.options import NAME, require
 from offload.core.schedule import Edit, Schedule
 from offload.queue.base import Base
 from offload.queue.changes import Changes, edit_of, edit_to
@@ -20,11 +21,12 @@ from offload.tasks.periodic import (
     job_of,
     plain_options,
     policy_of,
+    positional,
     schedule_name,
     trigger_in,
     trigger_of,
 )
-from offload.tasks.registry import AnyTask
+from offload.tasks.registry import AnyTask, name_of
 
 
 class Scheduling(Base):
@@ -67,7 +69,8 @@ class Scheduling(Base):
             ConfigurationError: a value is wrong; the message names the valid ones.
         """
         trigger = trigger_of(cron, every, tz, seconds=seconds)
-        times = Times(trigger, policy_of(overlap, catch_up, jitter), name, args, kwargs)
+        policy = policy_of(overlap, catch_up, jitter)
+        times = Times(trigger, policy, name, positional(args), kwargs)
         return PeriodicDecorator(self.tasks, self._client, times, options)
 
     # --- at run time ---------------------------------------------------------------------
@@ -114,11 +117,11 @@ class Scheduling(Base):
             ConfigurationError: a value is wrong, or a schedule of another task has the name.
             ArgumentError, PayloadError: the arguments do not fit.
         """
-        known = self.tasks.get(task if isinstance(task, str) else task.name)
+        known = self.tasks.get(name_of(task))
         trigger = trigger_of(cron, every, tz, seconds=seconds)
         policy = policy_of(overlap, catch_up, jitter)
         name = schedule_name(name, known)
-        added = Periodic(name, known, trigger, policy, tuple(args), kwargs)
+        added = Periodic(name, known, trigger, policy, positional(args), kwargs)
         stored = added.schedule(await self._now())
         stored = replace(stored, options=plain_options(known, options), edited=True)
         return self._info(await self._add(stored))
@@ -199,6 +202,7 @@ class Scheduling(Base):
         One that code defines comes back, as the code has it, when a worker starts: pause it, or
         take it out of the code.
         """
+        require("name", name, NAME)
         return await self._client.call(lambda store: store.delete_schedule(name))
 
     delete_periodic = blocking(adelete_periodic)

@@ -2,11 +2,14 @@
 
 import asyncio
 import gc
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
+from inspect import iscoroutinefunction
+from typing import cast
 
 from offload.core.errors import ConfigurationError
+from offload.core.options import NAME, SECONDS, SOME, Valid, is_number, require
 from offload.queue.base import Base
 from offload.queue.running import Running, stop_signals
 from offload.store.base import Store
@@ -14,6 +17,9 @@ from offload.store.loop import running_loop
 from offload.worker.crew import CrewOptions
 from offload.worker.userloop import UserLoop
 from offload.worker.worker import WorkerOptions
+
+GRACE: Valid = (SECONDS[0], lambda value: is_number(value) and cast("float", value) >= 0)
+"""Also infinity: however long they take."""
 
 
 class Working(Base):
@@ -80,6 +86,8 @@ class Working(Base):
             ConfigurationError: `queues` or `concurrency` make no sense.
         """
         options = self._worker_options(concurrency, queues, grace)
+        if stop is not None and not iscoroutinefunction(getattr(stop, "wait", None)):
+            raise ConfigurationError(f"stop={stop!r}: must be an asyncio.Event")
         self._client.outboxes.start(asyncio.get_running_loop())
         running = Running(self.tasks, options, asyncio.get_running_loop())
         signals = stop_signals(running.ask_to_stop) if install_signals else nullcontext()
@@ -96,10 +104,11 @@ class Working(Base):
     def _worker_options(
         self, concurrency: int | None, queues: Sequence[str] | None, grace: float
     ) -> WorkerOptions:
-        if concurrency is not None and concurrency < 1:
-            raise ConfigurationError(f"concurrency={concurrency!r}: must be 1 or more")
-        if queues is not None and (isinstance(queues, str) or not queues):
+        if concurrency is not None:
+            require("concurrency", concurrency, SOME)
+        if queues is not None and not _are_names(queues):
             raise ConfigurationError(f"queues={queues!r}: give a list of names, or None for all")
+        require("grace", grace, GRACE)
         return WorkerOptions(
             concurrency=concurrency or self.workers,
             queues=queues,
@@ -109,3 +118,9 @@ class Working(Base):
             result_ttl=self.result_ttl,
             url=self.store.capabilities.url,
         )
+
+
+def _are_names(queues: object) -> bool:
+    if isinstance(queues, str) or not isinstance(queues, Collection):
+        return False
+    return bool(queues) and all(map(NAME[1], queues))

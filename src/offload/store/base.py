@@ -259,9 +259,10 @@ class Store(Protocol):
         `result_ttl` comes before `jobs_older_than` and is always obeyed. But a job stays while it
         still holds its unique key, and while a job that depends on it is blocked. With a job go
         its errors, logs, parts, metrics, the dependencies on both sides of it and the record of
-        its repeats; its dead letter does not. At most `limit` of each kind, so that one call
-        stays short. Workers that hold nothing and have been silent for `FORGET_WORKERS` seconds
-        past their lease go too.
+        its repeats; its dead letter does not. A record that was made when its job was gone goes
+        with the job that repeats it. At most `limit` of each kind, so that one call stays short.
+        Workers that hold nothing and have been silent for `FORGET_WORKERS` seconds past their
+        lease go too.
         """
 
     # --- liveness ------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from offload.core.errors import ConfigurationError, TaskDefinitionError
 from offload.core.lane import Lane, interval_of
-from offload.core.options import Options
+from offload.core.options import NAME, Options, require
 from offload.core.unique import Unique
 from offload.tasks.limits import Limits
 
@@ -40,6 +40,23 @@ def default_name(function: Callable[..., object]) -> str:
         path = getattr(sys.modules["__main__"], "__file__", None)
         module = Path(path).stem if path else module
     return f"{module}.{function.__qualname__}"
+
+
+def require_function(function: object, name: object) -> None:
+    """Return if a task can be made of this, under that name.
+
+    Raises:
+        TaskDefinitionError: it is no function, or one without a name.
+        ConfigurationError: the name is no text.
+    """
+    if not callable(function):
+        raise TaskDefinitionError(
+            f"{function!r} is no function: write @queue.task, or @queue.task(name=…)"
+        )
+    if name:
+        require("name", name, NAME)
+    elif not hasattr(function, "__qualname__"):
+        raise TaskDefinitionError(f"{function!r} has no name of its own: give name=…")
 
 
 def executor_of(function: Callable[..., object], options: TaskOptions) -> str:

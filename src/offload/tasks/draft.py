@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import repeat
 from math import inf
-from typing import Any, Protocol, cast
+from typing import Any
 
 from offload.codec import Signature
 from offload.core.alike import Alike
@@ -21,22 +21,15 @@ from offload.core.options import (
     Options,
     checked,
     over,
+    require,
     retry_policy,
 )
 from offload.core.unique import Unique, UniqueKey
 from offload.tasks import keys
 from offload.tasks.ids import new_id, new_ids
+from offload.tasks.naming import AnyJob
 
-
-class HasId(Protocol):
-    """A job, or a handle of one."""
-
-    @property
-    def id(self) -> str:
-        """Its id."""
-
-
-Parents = str | HasId | Iterable[str | HasId]
+Parents = AnyJob | Iterable[AnyJob]
 
 
 class BatchOptions(Options, total=False):
@@ -135,8 +128,10 @@ class Draft:
         """Return the requests for many calls: a tuple of arguments each, and those by name.
 
         Raises:
-            ArgumentError: an entry is no tuple or list, or does not fit.
+            ArgumentError: these are no calls, or an entry is no tuple or list, or does not fit.
         """
+        if not isinstance(calls, Iterable):
+            raise ArgumentError(f"{self._task}: {calls!r}: must be a list of tuples of arguments")
         entries = [self._entry(place, args) for place, args in enumerate(calls)]
         if self._unique is not None or self._limit_key is not None or not entries:
             return [self.job(args, kwargs) for args, kwargs in zip(entries, named, strict=False)]
@@ -201,7 +196,8 @@ def _unique(options: CallOptions, said: CallOptions) -> Unique | UniqueKey | Non
         return (unique if isinstance(unique, Unique) else Unique()) if unique else None
     if said.get("unique") is False:
         raise ConfigurationError(f"unique_key={key!r} with unique=False: leave one out")
-    return (unique if isinstance(unique, Unique) else Unique()).held(_name("unique_key", key))
+    require("unique_key", key, NAME)
+    return (unique if isinstance(unique, Unique) else Unique()).held(key)
 
 
 def _common(task: str, options: CallOptions) -> dict[str, Any]:
@@ -209,10 +205,10 @@ def _common(task: str, options: CallOptions) -> dict[str, Any]:
     delay, eta = options.get("delay"), options.get("eta")
     if delay is not None and eta is not None:
         raise ConfigurationError("give delay= or eta=, not both")
-    if delay is not None and not SECONDS[1](delay):
-        raise ConfigurationError(f"delay={delay!r}: must be {SECONDS[0]}")
+    if delay is not None:
+        require("delay", delay, SECONDS)
     if (job_id := options.get("job_id")) is not None:
-        _name("job_id", job_id)
+        require("job_id", job_id, NAME)
     return {
         "task": task,
         "queue": options.get("queue", DEFAULT_QUEUE),
@@ -231,13 +227,6 @@ def _common(task: str, options: CallOptions) -> dict[str, Any]:
 
 def _finite(seconds: float | None) -> float | None:
     return None if seconds == inf else seconds
-
-
-def _name(option: str, value: object) -> str:
-    valid, fits = NAME
-    if not fits(value):
-        raise ConfigurationError(f"{option}={value!r}: must be {valid}")
-    return cast("str", value)
 
 
 def _words(tags: object) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from collections.abc import Coroutine, Sequence
 from time import monotonic
 from typing import Any, Generic, TypeVar, overload
 
+from offload.core.options import PATIENCE, require
 from offload.core.states import State
 from offload.tasks.bridge import blocking
 from offload.tasks.handle import JobHandle
@@ -73,6 +74,7 @@ class JobGroup(Sequence[JobHandle[R]], Generic[R]):
         """
         if timeout is None:
             return [await handle.aresult() for handle in self]
+        require("timeout", timeout, PATIENCE)
         end = monotonic() + timeout
         return [await handle.aresult(max(end - monotonic(), 0)) for handle in self]
 

@@ -15,6 +15,7 @@ from offload.core.errors import (
     JobPurged,
 )
 from offload.core.job import Job
+from offload.core.options import COUNT, PATIENCE, require, require_text
 from offload.core.records import AttemptError, Family, JobLog, Metric, Repeat
 from offload.core.states import State
 from offload.store.base import RecordFilter
@@ -184,6 +185,8 @@ class JobHandle(Generic[R]):
             JobCancelled: it was cancelled, or expired.
             JobPurged: it is gone.
         """
+        if timeout is not None:
+            require("timeout", timeout, PATIENCE)
         is_promised = self.version == 0
         self.updated(await self._jobs.wait(self.id, timeout, is_promised=is_promised))
         if self.job.state is State.COMPLETE:
@@ -212,6 +215,7 @@ class JobHandle(Generic[R]):
         Raises:
             JobPurged: the job is gone, perhaps with parts that were not seen.
         """
+        require("after", after, COUNT)
         async with aclosing(self._jobs.published(self.id, after)) as parts:
             async for part in parts:
                 yield decoded(part)
@@ -228,6 +232,8 @@ class JobHandle(Generic[R]):
 
     async def alogs(self, *, level: str | None = None, limit: int = 100) -> list[JobLog]:
         """Return the newest lines that the task logged, oldest first."""
+        require_text("level", level)
+        require("limit", limit, COUNT)
         wanted = RecordFilter(job_id=self.id, level=level, limit=limit)
         return await self._jobs.call(lambda store: store.logs(wanted))
 
@@ -235,6 +241,8 @@ class JobHandle(Generic[R]):
 
     async def aparts(self, after: int = 0, limit: int = MOST_PARTS) -> list[JobPart]:
         """Return what the task has published so far, in order, from after the part `after`."""
+        require("after", after, COUNT)
+        require("limit", limit, COUNT)
         parts = await self._jobs.call(lambda store: store.parts(self.id, after, limit))
         return [decoded(part) for part in parts]
 

@@ -60,7 +60,13 @@ class Hooks:
         return self._hooks.get(happening, ())
 
     def add(self, happening: Happening, hook: Hook) -> None:
-        """Tell `hook` of such events from now on."""
+        """Tell `hook` of such events from now on.
+
+        Raises:
+            ConfigurationError: it is no function.
+        """
+        if not callable(hook):
+            raise ConfigurationError(f"hook {hook!r}: must be a function that takes a JobEvent")
         self._hooks[happening] = (*self.of(happening), hook)
 
     def wrap(self, middleware: Middleware) -> None:

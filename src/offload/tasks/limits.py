@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from math import inf
 
 from offload.core.errors import ConfigurationError
+from offload.core.options import is_number
 
 UNITS = {
     "": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9,
@@ -42,7 +43,7 @@ class Limits:
         if isinstance(self.env, str):
             raise ConfigurationError(f"env={self.env!r}: must be a list of names")
         object.__setattr__(self, "env", tuple(self.env))  # hashable, like the rest
-        if self.cpu is not None and not 0 < self.cpu < inf:
+        if self.cpu is not None and not (is_number(self.cpu) and 0 < self.cpu < inf):
             raise ConfigurationError(f"cpu={self.cpu!r}: must be a number of seconds above 0")
         if self.memory is not None:
             object.__setattr__(self, "memory", _bytes(self.memory))

@@ -10,7 +10,7 @@ from typing import Any, TypedDict, TypeVar, cast
 
 from offload.core.errors import ArgumentError, ConfigurationError, TaskDefinitionError
 from offload.core.job import NewJob
-from offload.core.options import NAME, checked
+from offload.core.options import NAME, checked, require
 from offload.core.schedule import CatchUp, Overlap, Schedule
 from offload.cron import Cron, Every, Trigger, jittered, parse_trigger
 from offload.tasks.draft import CallOptions
@@ -103,9 +103,8 @@ def schedule_name(name: object, task: Task[Any, Any, Any]) -> str:
     """
     if name is None:
         return task.name
-    if isinstance(name, str) and name:
-        return name
-    raise ConfigurationError(f"name={name!r}: must be {NAME[0]}")
+    require("name", name, NAME)
+    return cast("str", name)
 
 
 @dataclass(frozen=True)
@@ -169,12 +168,25 @@ def trigger_in(schedule: Schedule) -> Trigger:
     return parse_trigger(schedule.trigger, schedule.tz)
 
 
+def positional(args: object) -> tuple[Any, ...]:
+    """Return the positional arguments of a schedule's calls.
+
+    Raises:
+        ArgumentError: these are none.
+    """
+    if not isinstance(args, tuple | list):
+        raise ArgumentError(f"args={args!r}: must be a tuple of arguments, as in ({args!r},)")
+    return tuple(args)
+
+
 def plain_options(task: Task[Any, Any, Any], said: JobOptions) -> Mapping[str, object]:
     """Return the options in the JSON that is stored.
 
     Raises:
         ConfigurationError: one is unknown or wrong, or cannot be kept.
     """
+    if not isinstance(said, Mapping):
+        raise ConfigurationError(f"options={said!r}: must be a dict of options")
     options = checked(cast("CallOptions", said), cast("type[CallOptions]", JobOptions))
     task.draft(options)  # refuses what no job can have
     try:

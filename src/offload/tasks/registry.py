@@ -85,6 +85,11 @@ class Registry:
         return task
 
 
+def name_of(task: str | AnyTask) -> str:
+    """Return the name of a task, which may be given in its place."""
+    return task.name if isinstance(task, Task) else task
+
+
 def _same_definition(one: AnyTask, other: AnyTask) -> bool:
     # A module that is imported again (reload, __main__) defines the same function once more.
     first, second = one.function.__code__, other.function.__code__

@@ -18,6 +18,7 @@ from offload.tasks.definition import (
     executor_of,
     lane_of,
     limits_of,
+    require_function,
 )
 from offload.tasks.draft import BatchOptions, CallOptions, Draft
 from offload.tasks.handle import JobHandle, handles
@@ -52,6 +53,7 @@ class Task(Generic[P, Call, R]):
             ConfigurationError: an option is unknown or wrong; the message names the valid ones.
             TaskDefinitionError: it does not fit the function.
         """
+        require_function(function, name)
         options = checked(options, TaskOptions)
         self.function = function
         self.name = name or default_name(function)

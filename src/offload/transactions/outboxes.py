@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from offload.core.errors import ConfigurationError
 from offload.core.job import Job, NewJob, stored
+from offload.core.options import NAME, SECONDS, require
 from offload.transactions.links import Link
 from offload.transactions.outbox import OutboxTable
 from offload.transactions.relay import Enqueue, Relay
@@ -35,6 +36,8 @@ class Outboxes:
         Raises:
             ConfigurationError: it is no database, or the table is not that of the others.
         """
+        require("table", table, NAME)
+        require("keep_markers", keep_markers, SECONDS)
         outbox_table = OutboxTable(table)
         if any(each.table.name != table for each in self._all):
             raise ConfigurationError(

@@ -12,6 +12,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Sequence
+from importlib.metadata import version
 
 import uvicorn
 from pydantic import ValidationError
@@ -30,6 +31,7 @@ _GRACE_SECONDS = 2
 def main(argv: Sequence[str] | None = None) -> int:
     """Parse the command line; what it returns is the exit code."""
     parser = argparse.ArgumentParser(prog="imaging", description=__doc__)
+    parser.add_argument("--version", action="version", version=f"imaging {version('imaging')}")
     commands = parser.add_subparsers(dest="command", required=True)
     run = commands.add_parser("run", help="start the service and serve until Ctrl-C")
     run.add_argument("--port", type=int, help="default: IMAGING_PORT, or 8000")

@@ -52,12 +52,14 @@ def _is_old(job: Job, older_than: float | None, now: int) -> bool:
 def remove(db: Tables, ids: set[str]) -> int:
     """Remove jobs with all that is kept of them; return how many records that were."""
     before = len(_records(db))
+    origins = {db.jobs[job_id].origin for job_id in ids}
     for job_id in ids:
         cut(db, job_id)
         del db.jobs[job_id]
+    gone = ids | (origins - db.jobs.keys())
     db.keys = {key: held for key, held in db.keys.items() if held[0] not in ids}
     db.parts = [part for part in db.parts if part.job_id not in ids]
-    db.repeats = [repeat for repeat in db.repeats if repeat.origin not in ids]
+    db.repeats = [repeat for repeat in db.repeats if repeat.origin not in gone]
     _keep(db, lambda record: record.job_id not in ids)
     return before - len(_records(db))
 

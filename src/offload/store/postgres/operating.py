@@ -76,7 +76,8 @@ async def _prune_jobs(tx: Session, before: int | None, limit: int) -> tuple[int,
 
 
 async def remove_beside(tx: Session, gone: Sequence[Row]) -> int:
-    """Delete what was kept of jobs, each a seq and an id; return how many records that were."""
-    seqs, ids = numbers([seq for seq, _ in gone]), texts([job_id for _, job_id in gone])
-    ((records,),) = await tx.fetch("prune_beside", seqs=seqs, ids=ids)
+    """Delete what was kept of jobs (seq, id, origin); return how many records that were."""
+    seqs, ids = numbers([seq for seq, _, _ in gone]), texts([job_id for _, job_id, _ in gone])
+    origins = texts([origin for _, _, origin in gone if origin is not None])
+    ((records,),) = await tx.fetch("prune_beside", seqs=seqs, ids=ids, origins=origins)
     return int(records)

@@ -74,5 +74,6 @@ def remove(tx: Transaction, gone: list[tuple[int, str]]) -> int:
     for kind in ("parts", "dependencies", "dependents"):
         tx.each(SQL[f"prune_{kind}_of"], seqs)
     tx.each(SQL["prune_repeats_of"], [(job_id,) for _, job_id in gone])
+    tx.each(SQL["prune_repeats_with"], seqs)
     tx.each(SQL["prune_job"], seqs)
     return records

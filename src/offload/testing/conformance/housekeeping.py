@@ -237,3 +237,20 @@ class Housekeeping:
         fresh = (await store.retry_dead({"a": "b"}))["a"]
         assert (fresh.lane, fresh.tags, fresh.origin) == ("l", ("t",), "a")
         assert [repeat.job_id for repeat in await store.repeats("a")] == ["b"]
+
+    async def test_what_repeats_a_job_that_is_gone_takes_the_record_along(
+        self, store: Store, clock: ManualClock
+    ) -> None:
+        """Nobody else would ever remove it; one whose job is there stays with that."""
+        await ended(store, "a", Move.BURY)
+        await ended(store, "b", Move.BURY, result_ttl=1000.0)
+        clock.advance(11)
+        assert (await store.prune(jobs_older_than=10)).jobs == 1
+        assert await store.retry_dead({"a": "a2", "b": "b2"})
+        for job in await take(store, 2):
+            assert await end(store, job, Move.COMPLETE)
+        clock.advance(11)
+        assert (await store.prune(jobs_older_than=10)).jobs == 1
+        assert await store.get(["a", "a2"]) == [None, None]
+        assert await store.repeats("a") == []
+        assert [repeat.job_id for repeat in await store.repeats("b")] == ["b2"]

@@ -67,7 +67,7 @@ VALUES (%(origin)s, %(job_id)s, %(repeated_at)s)
 DELETE FROM {schema}.jobs
 WHERE id = %(id)s AND version = %(version)s AND state <> 'running'
     AND NOT EXISTS (SELECT FROM {schema}.job_dependencies WHERE parent = jobs.seq)
-RETURNING seq, id
+RETURNING seq, id, origin
 
 -- name: put_letter
 INSERT INTO {schema}.dead_letters ({job}, seq, on_parent_failure, inputs, awaited)

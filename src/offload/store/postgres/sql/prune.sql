@@ -16,7 +16,7 @@ FOR UPDATE SKIP LOCKED
 
 -- name: prune_jobs
 -- Looked at once more, now that they are locked: somebody may have begun to wait for one.
-DELETE FROM {schema}.jobs WHERE seq = ANY (%(seqs)s::bigint[]) AND {free} RETURNING seq, id
+DELETE FROM {schema}.jobs WHERE seq = ANY (%(seqs)s::bigint[]) AND {free} RETURNING seq, id, origin
 
 -- name: prune_beside
 WITH errors AS (
@@ -40,7 +40,10 @@ dependents AS (
     WHERE parent = ANY (%(seqs)s::bigint[]) AND job <> ALL (%(seqs)s::bigint[])
 ),
 repeats AS (
-    DELETE FROM {schema}.repeats WHERE origin = ANY (%(ids)s::text[])
+    -- A dead letter may have been retried when its job was gone: that goes with the new one.
+    DELETE FROM {schema}.repeats
+    WHERE origin = ANY (%(ids)s::text[]) OR origin = ANY (%(origins)s::text[])
+        AND NOT EXISTS (SELECT FROM {schema}.jobs WHERE jobs.id = repeats.origin)
 )
 SELECT (SELECT count(*) FROM errors) + (SELECT count(*) FROM logs) + (SELECT count(*) FROM metrics)
 

@@ -67,6 +67,11 @@ local function remove(r)
   end
   gone['parts:' .. r[ID]] = true
   gone['repeats:' .. r[ID]] = true
+  local origin = hget('orphans', r[ID])
+  if origin then
+    if not job(origin) then gone['repeats:' .. origin] = true end
+    hset('orphans', r[ID], false)
+  end
   rows[r[ID]] = false
   crowds[r[NAMED].crowd] = true
   return count

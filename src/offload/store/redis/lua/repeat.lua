@@ -23,6 +23,8 @@ for place = FIRST + 1, #ARGV, EACH do
     taken[#taken + 1] = place
     if not job(new) then
       push('repeats:' .. origin, pack('>i8', now) .. new)
+      -- Nothing else would take the record of a job that is gone along.
+      if not job(origin) then hset('orphans', new, origin) end
     end
   end
 end

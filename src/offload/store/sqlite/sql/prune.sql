@@ -36,6 +36,12 @@ DELETE FROM job_dependencies WHERE parent = ?
 -- name: prune_repeats_of
 DELETE FROM repeats WHERE origin = ?
 
+-- name: prune_repeats_with
+-- A dead letter may have been retried when its job was gone, so nothing else takes that along.
+DELETE FROM repeats
+WHERE origin = (SELECT origin FROM jobs WHERE seq = ?)
+    AND NOT EXISTS (SELECT 1 FROM jobs WHERE jobs.id = repeats.origin)
+
 -- name: prune_errors
 DELETE FROM job_errors WHERE id IN (
     SELECT id FROM job_errors WHERE failed_at < :before ORDER BY failed_at LIMIT :limit
