@@ -86,7 +86,7 @@ local function finish_quickly()
   for worker, members in pairs(held) do many('SREM', P .. 'held:' .. worker, members) end
   for queue, count in pairs(queues) do call('HINCRBY', P .. 'running', queue, -count) end
   for place = 1, #ids do reply[place + 1] = 1 end
-  call('PUBLISH', P .. 'news', 'c')
+  call('PUBLISH', P .. 'changes', 'c')
   if once then call('SET', once, cmsgpack.pack(reply), 'PX', 60000) end
   return reply
 end
