@@ -49,17 +49,18 @@ def tick_id(schedule: str, tick: int) -> str:
     return _uuids7(tick << 12 | int(digest[:3], 16), bytes.fromhex(digest[4:]))[0]
 
 
-def _uuids7(first: int, rest: bytes) -> list[str]:
-    """Return ids of the stamps from `first` on, each with the next 8 bytes of `rest`."""
+def _uuids7(first: int, noise: bytes) -> list[str]:
+    """Return ids of the stamps from `first` on, each with the next 8 bytes of `noise`."""
     # Without a call for each: many are made at once, within few milliseconds.
-    data, lows = bytearray(rest), _lows()
+    data, lows = bytearray(noise), _lows()
     data[::8] = data[::8].translate(_VARIANT)
-    digits = data.hex()
+    rest = data.hex()
     stamps = range(first, first + len(data) // 8)
     heads = {moment: _head(moment) for moment in range(first >> 12, (stamps[-1] >> 12) + 1)}
+    places = range(0, len(rest), 16)
     return [
-        f"{heads[stamp >> 12]}{lows[stamp & 0xFFF]}-{digits[at : at + 4]}-{digits[at + 4 : at + 16]}"
-        for stamp, at in zip(stamps, range(0, len(digits), 16), strict=True)
+        f"{heads[stamp >> 12]}{lows[stamp & 0xFFF]}-{rest[at : at + 4]}-{rest[at + 4 : at + 16]}"
+        for stamp, at in zip(stamps, places, strict=True)
     ]
 
 

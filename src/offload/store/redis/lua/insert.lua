@@ -19,6 +19,7 @@ local stamp, begun, line, crowd = pack('>i8', now), ARGV[FIRST + 3], ARGV[FIRST 
 local before, after = ARGV[FIRST], stamp .. ARGV[FIRST + 1] .. stamp .. ARGV[FIRST + 2]
 local score, rows, bodies, ready, numbered = ARGV[FIRST + 6], {}, {}, {}, {}
 -- All that is made from here on is in use until it is written: who looks for garbage finds none.
+-- A server looks again of its own accord after some scripts, should this one fail before it says so.
 collectgarbage('stop')
 local char, seven = string.char, nil
 for number, id in ipairs(ids) do
