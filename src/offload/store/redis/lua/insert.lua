@@ -18,15 +18,8 @@ local last = call('HINCRBY', P .. 'numbers', 'job', n) - n
 local stamp, begun, line, crowd = pack('>i8', now), ARGV[FIRST + 3], ARGV[FIRST + 4], ARGV[FIRST + 5]
 local before, after = ARGV[FIRST], stamp .. ARGV[FIRST + 1] .. stamp .. ARGV[FIRST + 2]
 local score, rows, bodies, ready, numbered = ARGV[FIRST + 6], {}, {}, {}, {}
--- All that is made from here on is in use until it is written: who looks for garbage finds none.
--- A server looks again of its own accord after some scripts, should this one fail before it says so.
-collectgarbage('stop')
-local char, seven = string.char, nil
 for number, id in ipairs(ids) do
-  local first, second, low = 2 * number - 1, 2 * number, (last + number) % 256
-  -- Numbers that follow each other have seven of their eight bytes in common.
-  if low == 0 or number == 1 then seven = string.sub(pack('>i8', last + number), 1, 7) end
-  local seq = seven .. char(low)
+  local first, second, seq = 2 * number - 1, 2 * number, pack('>i8', last + number)
   rows[first], rows[second] = id, before .. seq .. after
   bodies[first], bodies[second] = id, begun .. ARGV[FIRST + 6 + second]
   ready[first], ready[second] = score, stamp .. seq .. id
@@ -36,7 +29,6 @@ many('HSET', P .. 'row', rows)
 many('HSET', P .. 'body', bodies)
 many('ZADD', P .. 'ready:' .. line, ready)
 many('ZADD', P .. 'jobs:1:' .. crowd, numbered)
-collectgarbage('restart')
 call('SADD', P .. 'lines', line)
 call('SADD', P .. 'crowds', crowd)
 if call('DEL', P .. 'hungry') == 1 then call('PUBLISH', P .. 'news', 'r') end

@@ -43,22 +43,14 @@ end
 
 -- The rows once this worker has them, by turns with their ids; nil if one is not for the quick way.
 local function claimed_rows(ids, worker, crowds)
-  local fronts, put, last, crowd, n = {}, {}, nil, nil, 0
+  local fronts, put = {}, {}
   for place, raw in ipairs(values_of(P .. 'row', ids)) do
-    local leading, tail, id = sub(raw, 1, FRONT_SIZE), sub(raw, TAIL_AT), ids[place]
-    local front = fronts[leading]
-    if front == nil then
-      front = claimed(leading, worker)
-      fronts[leading] = front
-    end
-    if not front then return nil end
-    put[2 * place - 1], put[2 * place] = id, front .. sub(raw, FRONT_SIZE + 1)
-    if tail ~= last then
-      crowd, last = of_group(crowds, names_of(tail).crowd), tail
-      n = #crowd
-    end
-    n = n + 1
-    crowd[n] = id
+    local front, id = sub(raw, 1, FRONT_SIZE), ids[place]
+    if fronts[front] == nil then fronts[front] = claimed(front, worker) end
+    if not fronts[front] then return nil end
+    put[2 * place - 1], put[2 * place] = id, fronts[front] .. sub(raw, FRONT_SIZE + 1)
+    local crowd = of_group(crowds, names_of(sub(raw, TAIL_AT)).crowd)
+    crowd[#crowd + 1] = id
   end
   return put
 end
