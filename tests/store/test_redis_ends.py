@@ -1,39 +1,11 @@
 """Ended jobs stand in a list; what may not go when its turn comes leaves it, and goes later."""
 
-from collections.abc import AsyncIterator, Iterator
-
-import pytest
-
 from offload.core.states import Move
 from offload.core.unique import Scope, UniqueKey
-from offload.store.base import Beat
 from offload.store.redis import RedisStore
 from offload.testing.clock import ManualClock
-from offload.testing.conformance.steps import WORKER, ended
+from offload.testing.conformance.steps import ended
 from tests.servers.valkey import ValkeyServer, ask
-
-
-@pytest.fixture
-def server() -> Iterator[ValkeyServer]:
-    """A server of the test's own, whose keys it looks at."""
-    server = ValkeyServer()
-    server.start()
-    yield server
-    server.remove()
-
-
-@pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
-
-
-@pytest.fixture
-async def store(server: ValkeyServer, clock: ManualClock) -> AsyncIterator[RedisStore]:
-    store = RedisStore(server.url, clock=clock)
-    await store.open()
-    await store.heartbeat(Beat(WORKER, 10**7))
-    yield store
-    await store.close()
 
 
 def listed(server: ValkeyServer) -> object:

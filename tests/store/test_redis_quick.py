@@ -1,34 +1,15 @@
 """Plain jobs go the quick way; the conformance suite and the model say that it ends at the same."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from offload.core.lane import Lane
 from offload.core.states import Move
-from offload.store.base import Beat
 from offload.store.redis import RedisStore
 from offload.store.redis.scripts import script
-from offload.testing.conformance.steps import WORKER, end, new, take
-from tests.servers.valkey import ValkeyServer, ask, fresh
-
-
-@pytest.fixture
-def server() -> Iterator[ValkeyServer]:
-    """A server of the test's own, whose counts nobody else moves."""
-    server = ValkeyServer()
-    server.start()
-    yield server
-    server.remove()
-
-
-@pytest.fixture
-async def store(server: ValkeyServer) -> RedisStore:
-    store = RedisStore(fresh(server.url))
-    await store.open()
-    await store.heartbeat(Beat(WORKER, 30))
-    return store
+from offload.testing.conformance.steps import end, new, take
+from tests.servers.valkey import ValkeyServer, ask
 
 
 def calls(server: ValkeyServer, command: str) -> int:
@@ -49,7 +30,6 @@ async def test_plain_jobs_go_the_quick_way(store: RedisStore, server: ValkeyServ
     assert calls(server, "zremrangebyrank") == 1
     assert not knows(server, "enqueue")
     assert await end(store, jobs[0], Move.COMPLETE)
-    await store.close()
 
 
 async def test_one_job_that_needs_more_takes_all_with_it(
@@ -60,7 +40,6 @@ async def test_one_job_that_needs_more_takes_all_with_it(
     assert len(await take(store, 2)) == 2
     assert calls(server, "zremrangebyrank") == 0
     assert knows(server, "enqueue")
-    await store.close()
 
 
 @pytest.mark.parametrize("options", [{}, {"lane": Lane("narrow")}])
@@ -76,4 +55,3 @@ async def test_that_a_task_returned_nothing_is_known_without_being_kept(
     found = await store.get(["a", "b"])
     assert [job and job.result for job in found] == [b"null", b"1"]
     assert ask(server.port, "HKEYS", store.address.root + "result") == [b"b"]
-    await store.close()

@@ -1,4 +1,8 @@
-"""Hears the news of all processes; what is missed while the server is away is polled for."""
+"""Hears the news of all processes; what is missed while the server is away is polled for.
+
+That jobs have changed is told far more often than anything else, and on a channel of its own: a
+worker, which never waits for it, would be woken by each of its own claims and ends.
+"""
 
 import asyncio
 import contextlib
@@ -30,9 +34,24 @@ class Ear:
         self._heard = heard
         self._listening: asyncio.Task[None] | None = None
         self._ready = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._wire: Wire | None = None
+        self._wants_changes = False
+
+    def want_changes(self) -> None:
+        """Hear of changed jobs, too, from soon on; any thread may ask for it.
+
+        What came before is made up for by a ring once the server has confirmed.
+        """
+        if self._wants_changes or self._loop is None:
+            return
+        self._wants_changes = True
+        with contextlib.suppress(RuntimeError):  # its loop was closed under it
+            self._loop.call_soon_threadsafe(self._ask_for_changes)
 
     async def open(self) -> None:
         """Listen from now on."""
+        self._loop = asyncio.get_running_loop()
         self._listening = asyncio.create_task(self._listen(), name="offload-ear")
         # A server that goes away now is polled until it is heard again.
         with contextlib.suppress(TimeoutError):
@@ -56,9 +75,16 @@ class Ear:
         wire = await connect(self._address, self._take)
         try:
             await self._subscribed(wire)
+            self._wire = wire
+            self._ask_for_changes()
             await wire.lost
         finally:
+            self._wire = None
             wire.close()
+
+    def _ask_for_changes(self) -> None:
+        if self._wants_changes and self._wire is not None:
+            self._wire.tell(("SUBSCRIBE", self._address.root + "changes"))
 
     async def _subscribed(self, wire: Wire) -> None:
         await asyncio.gather(*wire.ask(("SUBSCRIBE", self._address.root + "news")))
@@ -68,5 +94,6 @@ class Ear:
         self._ready.set()
 
     def _take(self, message: Any) -> None:
-        for code in message[-1]:
+        kind, _, said = message
+        for code in said if kind == b"message" else b"c":
             self._heard(CODES[code])

@@ -3,7 +3,7 @@
 import json
 import struct
 from collections.abc import Sequence
-from functools import cache, lru_cache
+from functools import cache
 from typing import Any, NamedTuple
 
 from offload.core.errors import StoreCorrupted
@@ -34,9 +34,30 @@ def _numbers(row: bytes) -> Head:
     return row_format(row[LENGTH_AT] << 8 | row[LENGTH_AT + 1]).unpack_from(row)
 
 
-@lru_cache(maxsize=1024)
+@cache
+def _job_format(length: int) -> struct.Struct:
+    """Return the same format without what is no part of a job as it is seen."""
+    return struct.Struct(f">BxB10xb3I2qH{length}s16xq2I3q8xd16x")
+
+
+MOST_HEADS = 1024
+_heads: dict[bytes, Head] = {}
+
+
 def _head(data: bytes) -> Head:
     """Return what a body begins with; most jobs of a task have the same."""
+    head = _heads.get(data)
+    if head is None:
+        head = _read_head(data)
+        # Metadata seldom come again, and belong to whoever gets them.
+        if b'"metadata"' not in data:
+            if len(_heads) == MOST_HEADS:
+                _heads.clear()
+            _heads[data] = head
+    return head
+
+
+def _read_head(data: bytes) -> Head:
     said = json.loads(data)
     retries, backoff, longest, *delays = said["retry"]
     return (
@@ -87,14 +108,12 @@ def job_of(shown: Sequence[Any]) -> Job:
     error, message, data, result = rest or NO_REST
     try:
         (
-            state, _, cancel, _, _, _, _, _, _, _, _, _, _, progress,
-            version, attempt, lease, started_at, finished_at, length, worker,
-            _, _, run_at, crashes, blockers, priority, created_at, expires_at, _, ttl, *_,
-        ) = _numbers(row)  # fmt: skip
+            state, cancel, progress, version, attempt, lease, started_at, finished_at, length,
+            worker, run_at, crashes, blockers, priority, created_at, expires_at, ttl,
+        ) = _job_format(row[LENGTH_AT] << 8 | row[LENGTH_AT + 1]).unpack_from(row)  # fmt: skip
         (size,) = LENGTH.unpack_from(body)
-        begun = body[4 : 4 + size]
-        task, queue, retry, timeout, key, lane, metadata, tags, origin, schedule, tick = (
-            _head.__wrapped__(begun) if b'"metadata"' in begun else _head(begun)
+        task, queue, retry, timeout, key, lane, metadata, tags, origin, schedule, tick = _head(
+            body[4 : 4 + size]
         )
     except (LookupError, TypeError, ValueError, struct.error) as damage:
         raise StoreCorrupted(f"job {job_id!r} is damaged ({damage!r})") from damage

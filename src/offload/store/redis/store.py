@@ -363,6 +363,8 @@ class RedisStore(Reading):
 
     async def wait(self, channel: Channel, cursor: int, limit: float) -> None:
         """Wait for news of this process or, through the ear, of another."""
+        if channel is Channel.CHANGED and self._link is not None:
+            self._ear.want_changes()
         await self._signals.wait(channel, cursor, limit)
 
 

@@ -76,6 +76,11 @@ class Wire(asyncio.Protocol):
         self._transport.write(b"".join(map(packed, commands)))
         return replies
 
+    def tell(self, *commands: tuple[Part, ...]) -> None:
+        """Send commands whose replies come among what is heard; on a lost connection, nothing."""
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(b"".join(map(packed, commands)))
+
     async def drained(self) -> None:
         """Wait until all that was asked has been answered, or will not be."""
         if self._waiting:

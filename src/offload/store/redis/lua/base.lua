@@ -86,15 +86,19 @@ local function flush()
   zsets, sets, hashes, lists, gone, counts, numbers = {}, {}, {}, {}, {}, {}, nil
 end
 
--- Codes of the channels that have moved; a ring is a hint, so it need not survive a failure.
+-- Codes of the channels that have moved; a ring is a hint, so it need not survive a failure. That
+-- jobs have changed is told on a channel of its own, to those who wait for it.
 --
 -- That there is something to claim is only told to others if one of them has come short since it
 -- was told last: who is busy would be woken, with every process that listens, for nothing.
 local function rung()
-  local codes = ''
-  for code in pairs(news) do codes = codes .. code end
-  local told = codes
-  if news.r and call('DEL', P .. 'hungry') == 0 then told = string.gsub(codes, 'r', '') end
+  local codes, told = '', ''
+  if news.c then call('PUBLISH', P .. 'changes', 'c') end
+  if news.r and call('DEL', P .. 'hungry') == 1 then told = 'r' end
+  for code in pairs(news) do
+    codes = codes .. code
+    if code ~= 'c' and code ~= 'r' then told = told .. code end
+  end
   if told ~= '' then call('PUBLISH', P .. 'news', told) end
   return codes
 end

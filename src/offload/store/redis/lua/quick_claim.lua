@@ -93,7 +93,7 @@ local function claim_quickly()
   call('SADD', P .. 'holders', worker)
   call('HINCRBY', P .. 'running', (parts_of(line)), #ids)
   if #ids < limit then call('SET', P .. 'hungry', 1) end
-  call('PUBLISH', P .. 'news', 'c')
+  call('PUBLISH', P .. 'changes', 'c')
   return shown(ids, put, due)
 end
 

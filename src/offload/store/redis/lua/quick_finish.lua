@@ -18,49 +18,54 @@ end
 local rows, results, metrics = {}, {}, {}
 local crowds, held, queues = {}, {}, {}
 local metric = tonumber(call('HGET', P .. 'numbers', 'metrics') or 0)
-
--- The front of the row that a job leaves, false if the quick way is not for it. Few fronts differ.
-local fronts = {}
-local function front_of(raw, size, terms, t)
-  local leading, of_terms = sub(raw, 1, FRONT_SIZE + size + 8), of_group(fronts, terms)
-  local new = of_terms[leading]
-  if new == nil then
-    new = ended(leading, t)
-    of_terms[leading] = new
-  end
-  return new
-end
+local fronts_of = {}
 
 -- Note all ends, and say whether each of them is for the quick way. Places are counted here, for
--- Lua looks for the end of a list each time that it is asked how long it is.
+-- Lua looks for the end of a list each time that it is asked how long it is; and what is the same
+-- for job after job is looked for once.
 local function end_all(ids)
-  local seen, in_crowd, measured, kept = {}, {}, 0, 0
+  local seen, measured, kept = {}, 0, 0
+  local last_terms, t, fronts, size, of_holder, n_held = nil, nil, nil, nil, nil, nil
+  local last_tail, named, crowd, n = nil, nil, nil, nil
   for number, raw in ipairs(values_of(P .. 'row', ids)) do
     local id, place, second = ids[number], FIRST + (number - 1) * ASKED, 2 * number
     local terms, measure, result = ARGV[place + 1], ARGV[place + 2], ARGV[place + 3]
-    local t = terms_of(terms)
+    if terms ~= last_terms then
+      t, last_terms, fronts = terms_of(terms), terms, of_group(fronts_of, terms)
+      size, of_holder = #t.holder, of_group(held, t.holder)
+      n_held = #of_holder
+    end
     if not raw or seen[id] or not t.is_quick then return false end
     seen[id] = true
-    local size = #t.holder
-    local front = front_of(raw, size, terms, t)
+    -- The front of the row that a job leaves, false if the quick way is not for it: few differ.
+    local leading, tail = sub(raw, 1, FRONT_SIZE + size + 8), sub(raw, TAIL_AT + size)
+    local front = fronts[leading]
+    if front == nil then
+      front = ended(leading, t)
+      fronts[leading] = front
+    end
     if not front then return false end
-    local named, link = names_of(sub(raw, TAIL_AT + size)), NONE
+    if tail ~= last_tail then
+      named, last_tail = names_of(tail), tail
+      crowd = of_group(crowds, named.crowd)
+      n = #crowd
+    end
+    local seq, due = parse('>i8c8', raw, SEQ_AT + size)
+    local link = NONE
     if measure ~= '' then
       metric, measured = metric + 1, measured + 2
       link = pack('>i8', metric)
       metrics[measured - 1] = metric
-      metrics[measured] = front.metric .. sub(raw, RUN_AT_AT + size, AFTER_RUN_AT + size - 1) .. measure
-        .. named.of_metric .. id
+      metrics[measured] = front.metric .. due .. measure .. named.of_metric .. id
     end
     rows[second - 1], rows[second] = id, front.row .. link .. sub(raw, SEQ_AT + size)
     if result ~= NOTHING then
       kept = kept + 2
       results[kept - 1], results[kept] = id, result
     end
-    local crowd, n = of_group(crowds, named.crowd), (in_crowd[named.crowd] or 0) + 2
-    crowd[n - 1], crowd[n], in_crowd[named.crowd] = parse('>i8', raw, SEQ_AT + size), id, n
-    local of_holder = of_group(held, t.holder)
-    of_holder[#of_holder + 1] = id
+    crowd[n + 1], crowd[n + 2] = seq, id
+    n, n_held = n + 2, n_held + 1
+    of_holder[n_held] = id
     queues[named.queue] = (queues[named.queue] or 0) + 1
   end
   return true
@@ -81,7 +86,7 @@ local function finish_quickly()
   for worker, members in pairs(held) do many('SREM', P .. 'held:' .. worker, members) end
   for queue, count in pairs(queues) do call('HINCRBY', P .. 'running', queue, -count) end
   for place = 1, #ids do reply[place + 1] = 1 end
-  call('PUBLISH', P .. 'news', 'c')
+  call('PUBLISH', P .. 'changes', 'c')
   if once then call('SET', once, cmsgpack.pack(reply), 'PX', 60000) end
   return reply
 end
