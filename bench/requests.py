@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,7 @@ class Site:
 
     kind: str
     port: int
+    server: subprocess.Popen[str]
 
     def told(self) -> dict[str, Any]:
         """Return what the server says of itself."""
@@ -65,17 +66,23 @@ class Site:
 
 
 @contextlib.contextmanager
-def site(kind: str) -> Iterator[Site]:
-    """Run a server of one kind. Its socket listens already, so that nobody need wait for it."""
+def site(kind: str, under: Sequence[str] = ()) -> Iterator[Site]:
+    """Run a server of one kind. Its socket listens already, so that nobody need wait for it.
+
+    `under` is a command that runs it, and whose errors are kept.
+    """
     with socket.create_server(("127.0.0.1", 0)) as listening:
         descriptor = listening.fileno()
         script = str(ROOT / "bench" / "peers" / "web.py")
         server = subprocess.Popen(
-            [KINDS[kind], script, kind, str(descriptor)], pass_fds=[descriptor]
+            [*under, KINDS.get(kind, sys.executable), script, kind, str(descriptor)],
+            pass_fds=[descriptor],
+            stderr=subprocess.PIPE if under else None,
+            text=True,
         )
         port = listening.getsockname()[1]
     try:
-        yield Site(kind, port)
+        yield Site(kind, port, server)
     finally:
         server.terminate()
         server.wait()

@@ -4,15 +4,18 @@ The endpoint schedules one empty coroutine for after its response, with KIND; "b
 nothing. DESCRIPTOR is a socket that listens. Each library is imported only where it is measured.
 """
 
+import asyncio
 import importlib.metadata
 import socket
 import sys
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Coroutine
+from typing import Annotated, Any
 
 import uvicorn
-from fastapi import BackgroundTasks, FastAPI
+from fastapi import BackgroundTasks, Depends, FastAPI
+from starlette.requests import HTTPConnection
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 ran = 0
 """How many tasks have run."""
@@ -39,6 +42,33 @@ def background(app: FastAPI) -> None:
     @app.get("/work")
     async def work(tasks: BackgroundTasks) -> dict[str, bool]:
         tasks.add_task(noop)
+        return {"ok": True}
+
+
+def least(app: FastAPI) -> None:
+    """Use the least that could do it: no limits, no status, no shutdown, no errors."""
+    running: set[asyncio.Task[None]] = set()
+
+    class Middleware:
+        def __init__(self, app: ASGIApp) -> None:
+            self._app = app
+
+        async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+            later: list[Callable[[], Coroutine[Any, Any, None]]] = []
+            scope["later"] = later
+            await self._app(scope, receive, send)
+            for function in later:
+                running.add(task := asyncio.create_task(function()))
+                task.add_done_callback(running.discard)
+
+    async def take(connection: HTTPConnection) -> Any:
+        return connection.scope["later"]
+
+    app.add_middleware(Middleware)
+
+    @app.get("/work")
+    async def work(later: Annotated[Any, Depends(take)]) -> dict[str, bool]:
+        later.append(noop)
         return {"ok": True}
 
 
@@ -69,6 +99,7 @@ def fastapi_tasks(app: FastAPI) -> None:
 KINDS: dict[str, Callable[[FastAPI], None]] = {
     "bare": bare,
     "BackgroundTasks": background,
+    "least": least,
     "offload": offload,
     "fastapi-tasks": fastapi_tasks,
 }

@@ -11,6 +11,7 @@ import pytest
 
 from offload.core.errors import TasksClosed
 from offload.core.retry import RetryPolicy
+from offload.inproc import draining
 from offload.inproc.app import AppTasks
 from offload.inproc.options import RunnerOptions
 from offload.inproc.task import RequestTask
@@ -84,6 +85,41 @@ async def test_s1_what_takes_too_long_is_cancelled_and_says_so() -> None:
     assert log == ["stopped"]
     for task in (running, retrying):
         assert (task.status, task.reason) == ("cancelled", "shutdown")
+
+
+@pytest.mark.parametrize(("shield", "limit"), [(False, 10), (True, 25)])
+async def test_s1_who_waits_for_it_is_told_what_for(
+    shield: bool,  # noqa: FBT001 - a parameter of the test
+    limit: int,
+    tasks: AppTasks,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(draining, "QUIET", 0)
+    go = asyncio.Event()
+    for name in ("mail", "mail", "report"):
+        tasks.task(name=name, shield=shield).schedule(go.wait)
+    stopping = asyncio.ensure_future(tasks.stop())
+    await until(lambda: caplog.records)
+    go.set()
+    await stopping
+    (said,) = caplog.records
+    assert said.levelno == logging.WARNING, "without any configuration, less is not shown"
+    assert said.getMessage() == (
+        f"the shutdown waits for request tasks, {limit} s at most: mail (2), report (1)"
+    )
+
+
+async def test_s1_nothing_is_said_of_a_short_wait(
+    tasks: AppTasks, caplog: pytest.LogCaptureFixture
+) -> None:
+    go = asyncio.Event()
+    tasks.schedule(go.wait)
+    stopping = asyncio.ensure_future(tasks.stop())
+    await asyncio.sleep(0)
+    go.set()
+    await stopping
+    assert not caplog.records
 
 
 async def test_s1_a_shielded_task_has_more_time() -> None:

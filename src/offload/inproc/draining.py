@@ -2,11 +2,14 @@
 
 import asyncio
 import logging
+from collections import Counter
 
 from offload.inproc.runner import Runner
 
 CLEANUP = 1.0
 """Seconds that what was cancelled has for its cleanup."""
+QUIET = 1.0
+"""Seconds that a shutdown waits without a word to whoever has pressed Ctrl-C."""
 
 log = logging.getLogger("offload.inproc")
 
@@ -18,6 +21,14 @@ async def drain(runner: Runner) -> None:
     Then they are cancelled, or become jobs if they can, and have a second for that. So it takes
     `shield_timeout` and a second at most, whatever tasks do.
     """
+    telling = asyncio.get_running_loop().call_later(QUIET, _tell, runner)
+    try:
+        await _drain(runner)
+    finally:
+        telling.cancel()
+
+
+async def _drain(runner: Runner) -> None:
     loop, options = asyncio.get_running_loop(), runner.options
     end = loop.time() + options.shield_timeout
     runner.closed = True
@@ -33,6 +44,18 @@ async def drain(runner: Runner) -> None:
             "shutdown goes on without %d request tasks that do not stop: %s",
             len(rest),
             ", ".join(rest),
+        )
+
+
+def _tell(runner: Runner) -> None:
+    tasks, options = runner.unfinished(), runner.options
+    is_long = any(task.options.shield for task in tasks)
+    if names := Counter(task.name for task in tasks):
+        # A warning is shown even where nobody has set up a log.
+        log.warning(
+            "the shutdown waits for request tasks, %g s at most: %s",
+            options.shield_timeout if is_long else options.drain_timeout,
+            ", ".join(f"{name} ({count})" for name, count in names.items()),
         )
 
 
