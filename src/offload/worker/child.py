@@ -76,12 +76,19 @@ class Pipe:
 
 
 def main() -> None:
-    """Work until the socket closes."""
-    parent = os.getppid()
+    """Work for whoever has started this process."""
+    work(socket.socket(fileno=int(sys.argv[1])), os.getppid())
+
+
+def work(orders: socket.socket, parent: int) -> None:
+    """Work until the socket closes, or the parent dies."""
     for number in (signal.SIGINT, *INTERRUPTS):
         signal.signal(number, signal.SIG_IGN)
-    stream = socket.socket(fileno=int(sys.argv[1])).makefile("rw", encoding="utf-8", newline="\n")
-    setup = json.loads(stream.readline())
+    stream = orders.makefile("rw", encoding="utf-8", newline="\n")
+    line = stream.readline()
+    if not line:
+        return  # it is not wanted any more
+    setup = json.loads(line)
     refusal = None if setup["network"] else _without_network()
     die_with_parent(parent)  # the kernel forgets this when it gives a process new rights
     sys.path[:] = setup["path"]

@@ -18,6 +18,7 @@ from offload.tasks.definition import executor_of
 from offload.tasks.limits import Limits
 from offload.worker.confine import why_killed
 from offload.worker.processes import Child, ChildDied, Relay, Warm, order_of, signature_of
+from offload.worker.templates import Template
 from offload.worker.wire import row_of
 
 Ts = TypeVarTuple("Ts")
@@ -100,6 +101,7 @@ class Pool:
         self._freed = asyncio.Event()
         self._at_work: Counter[Limits | None] = Counter()
         self._starting: Counter[Limits | None] = Counter()
+        self._templates: dict[Limits, Template | None] = {}
         self._is_closed = False
         self._keeper = asyncio.create_task(self._keep(), name="offload-isolated", context=Context())
 
@@ -122,7 +124,8 @@ class Pool:
                 except ChildDied as death:
                     if death.begun:  # else it died while it waited, which says nothing of this
                         raise
-            return await self._execute(await self._started(limits), order, relay, begin)
+            child = await self._started(limits, order["module"])
+            return await self._execute(child, order, relay, begin)
 
     async def _free(self, limits: Limits, function: str) -> Child | None:
         """Return a warm process, if there is one or soon will be.
@@ -144,13 +147,27 @@ class Pool:
                 return None
         return child
 
-    async def _started(self, limits: Limits) -> Child:
+    async def _started(self, limits: Limits, module: str) -> Child:
         self._starting[limits] += 1
         try:
-            return await self._warm.spawn(limits)
+            await self._warm.make_room()
+            return await self._forked(limits, module) or await Child.spawn(limits)
         finally:
             self._starting[limits] -= 1
             self._freed.set()
+
+    async def _forked(self, limits: Limits, module: str) -> Child | None:
+        """Return a process that shares what it has imported with others; None if none can."""
+        if limits not in self._templates:
+            self._templates[limits] = await Template.start(limits, module)
+        template = self._templates[limits]
+        if template is None:
+            return None
+        try:
+            return await template.fork(limits)
+        except ChildDied:
+            del self._templates[limits]
+            return None
 
     async def _execute(
         self, child: Child, order: dict[str, Any], relay: Relay, begin: Callable[[], None]
@@ -176,9 +193,21 @@ class Pool:
             while True:
                 await asyncio.sleep(IDLE / 4)
                 await self._warm.end_idle(IDLE)
+                await self._end_templates(lambda template: template.is_used)
         self._is_closed = True
         del _POOLS[asyncio.get_running_loop()]
         await self._warm.close()
+        await self._end_templates(lambda _: False)
+
+    async def _end_templates(self, is_needed: Callable[[Template], bool]) -> None:
+        over = {
+            limits: template
+            for limits, template in self._templates.items()
+            if template is not None and not is_needed(template)
+        }
+        for limits in over:
+            del self._templates[limits]
+        await asyncio.gather(*(template.close() for template in over.values()))
 
 
 _POOLS: dict[asyncio.AbstractEventLoop, Pool] = {}
