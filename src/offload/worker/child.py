@@ -146,7 +146,7 @@ def _execute(run: Run) -> Outcome:
 
 def _call(found: Any, order: dict[str, Any], job: Job | None, pipe: Pipe) -> Outcome:
     """Call an isolated function, for a job or for none."""
-    function = found.function if isinstance(found, Task) else found
+    function = function_of(found)
     signature = signature_of(function)
     if job is not None:
         enter(JobContext(job, pipe, signature))
@@ -163,10 +163,19 @@ def _find(module: str, qualname: str, main_file: str | None) -> Any:
         namespace = sys.modules.get("__offload_main__") or _run_script(main_file)
     else:
         namespace = importlib.import_module(module)
-    found: Any = namespace
+    return attribute(namespace, qualname)
+
+
+def attribute(found: Any, qualname: str) -> Any:
+    """Return what stands under a dotted name."""
     for part in qualname.split("."):
         found = getattr(found, part)
     return found
+
+
+def function_of(found: Any) -> Any:
+    """Return the function, which may have been made a task."""
+    return found.function if isinstance(found, Task) else found
 
 
 def _task(found: Any) -> AnyTask:

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import os
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextvars import Context
 from dataclasses import asdict
 from functools import partial
@@ -124,7 +124,7 @@ class Pool:
                 except ChildDied as death:
                     if death.begun:  # else it died while it waited, which says nothing of this
                         raise
-            child = await self._started(limits, order["module"])
+            child = await self._started(limits, order)
             return await self._execute(child, order, relay, begin)
 
     async def _free(self, limits: Limits, function: str) -> Child | None:
@@ -147,24 +147,24 @@ class Pool:
                 return None
         return child
 
-    async def _started(self, limits: Limits, module: str) -> Child:
+    async def _started(self, limits: Limits, order: Mapping[str, Any]) -> Child:
         self._starting[limits] += 1
         try:
             await self._warm.make_room()
-            return await self._forked(limits, module) or await Child.spawn(limits)
+            return await self._forked(limits, order) or await Child.spawn(limits)
         finally:
             self._starting[limits] -= 1
             self._freed.set()
 
-    async def _forked(self, limits: Limits, module: str) -> Child | None:
+    async def _forked(self, limits: Limits, order: Mapping[str, Any]) -> Child | None:
         """Return a process that shares what it has imported with others; None if none can."""
         if limits not in self._templates:
-            self._templates[limits] = await Template.start(limits, module)
+            self._templates[limits] = await Template.start(limits, order["module"])
         template = self._templates[limits]
         if template is None:
             return None
         try:
-            return await template.fork(limits)
+            return await template.fork(limits, order["qualname"])
         except ChildDied:
             del self._templates[limits]
             return None

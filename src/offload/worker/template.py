@@ -20,8 +20,9 @@ from pathlib import Path
 from typing import Any
 
 from offload.core.errors import LimitExceeded
-from offload.worker.child import die_with_parent, work
+from offload.worker.child import attribute, die_with_parent, function_of, work
 from offload.worker.confine import leave_network
+from offload.worker.processes import signature_of
 from offload.worker.templates import MESSAGE
 
 
@@ -38,22 +39,22 @@ def main() -> None:
             return  # who asks for a process without a template is told why
     die_with_parent(parent)  # the kernel forgets this when it gives a process new rights
     sys.path[:] = setup["path"]
+    module = None
     with contextlib.suppress(BaseException):  # whoever calls the function is told why
-        importlib.import_module(setup["module"])
+        module = importlib.import_module(setup["module"])
     if len(list(Path("/proc/self/task").iterdir())) > 1:
         return
-    gc.collect()
-    gc.freeze()  # what is never looked at stays shared
     control.send(b"{}")
-    Template(control).serve()
+    Template(control, module).serve()
 
 
 class Template:
     """Forks, and tells how what it has forked ends."""
 
-    def __init__(self, control: socket.socket) -> None:
-        """Take orders from `control`."""
+    def __init__(self, control: socket.socket, module: object) -> None:
+        """Take orders from `control`, for functions of `module`."""
         self._control = control
+        self._module = module
         self._events = selectors.DefaultSelector()
         self._events.register(control, selectors.EVENT_READ)
 
@@ -69,8 +70,18 @@ class Template:
                     return
 
     def _order(self) -> int | None:
-        _, descriptors, _, _ = socket.recv_fds(self._control, MESSAGE, 1)
-        return descriptors[0] if descriptors else None
+        message, descriptors, _, _ = socket.recv_fds(self._control, MESSAGE, 1)
+        if not message:
+            return None
+        self._prepare(json.loads(message)["qualname"])
+        return descriptors[0]
+
+    def _prepare(self, qualname: str) -> None:
+        """Make ready here what each process would make ready for itself."""
+        with contextlib.suppress(Exception):  # whoever calls the function is told why
+            signature_of(function_of(attribute(self._module, qualname))).resolve()
+        gc.collect()
+        gc.freeze()  # what is never looked at stays shared
 
     def _fork(self, descriptor: int) -> int:
         template = os.getpid()

@@ -84,8 +84,8 @@ class Template:
         await process.wait()
         return None
 
-    async def fork(self, limits: Limits) -> Child:
-        """Have a process forked.
+    async def fork(self, limits: Limits, function: str) -> Child:
+        """Have a process forked, which will run this function of the module first.
 
         Raises:
             ChildDied: the template is gone.
@@ -94,7 +94,8 @@ class Template:
         ours, theirs = socket.socketpair()
         try:
             with theirs:
-                socket.send_fds(self._control, [b"{}"], [theirs.fileno()])
+                order = json.dumps({"qualname": function}).encode()
+                socket.send_fds(self._control, [order], [theirs.fileno()])
             self._asked.append(forked)
             process = await forked
             reader, writer = await asyncio.open_unix_connection(sock=ours, limit=BUFFER)
