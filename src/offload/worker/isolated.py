@@ -16,8 +16,9 @@ from offload.core.records import Report
 from offload.tasks.context import Reporter, running
 from offload.tasks.definition import executor_of
 from offload.tasks.limits import Limits
+from offload.worker.calls import order_of, signature_of
 from offload.worker.confine import why_killed
-from offload.worker.processes import Child, ChildDied, Relay, Warm, order_of, signature_of
+from offload.worker.processes import Child, ChildDied, Relay, Warm
 from offload.worker.templates import Template
 from offload.worker.wire import row_of
 

@@ -9,19 +9,17 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
-from functools import lru_cache
 from typing import Any, Protocol
 
-from offload.codec import Signature
 from offload.core.decide import Lapsed, Outcome, Raised, Returned
 from offload.core.records import Report
 from offload.tasks.limits import Limits
+from offload.worker.calls import SOFT_TIMEOUT, order_of
 from offload.worker.confine import environment, why_killed
 from offload.worker.report import from_wire
 from offload.worker.run import Run, Stop, failure_of
 from offload.worker.wire import heard, row_of
 
-SOFT_TIMEOUT = signal.SIGUSR1
 BUFFER = 128 * 1024
 """Bytes that are read ahead of what we take; beyond, the process has to wait."""
 
@@ -308,21 +306,6 @@ class ProcessExecutor:
             del self._children[run]
         self._warm.keep(child)
         return outcome
-
-
-@lru_cache
-def signature_of(function: Callable[..., object]) -> Signature:
-    """Return how the values of an isolated function travel; reading its annotations takes long."""
-    return Signature(function, function.__qualname__)
-
-
-def order_of(function: Callable[..., object], payload: bytes) -> dict[str, Any]:
-    """Return what tells a process which function to call with what."""
-    return {
-        "module": function.__module__,
-        "qualname": function.__qualname__,
-        "payload": payload.decode(),
-    }
 
 
 def _after_death(run: Run, death: ChildDied) -> Outcome:

@@ -22,8 +22,7 @@ from typing import Any
 from offload.core.errors import LimitExceeded
 from offload.worker.child import attribute, die_with_parent, function_of, work
 from offload.worker.confine import leave_network
-from offload.worker.processes import signature_of
-from offload.worker.templates import MESSAGE
+from offload.worker.calls import MESSAGE, signature_of
 
 
 def main() -> None:
@@ -31,7 +30,10 @@ def main() -> None:
     parent = os.getppid()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     control = socket.socket(fileno=int(sys.argv[1]))
-    setup = json.loads(control.recv(MESSAGE))
+    message = control.recv(MESSAGE)
+    if not message:
+        return  # it is not wanted any more
+    setup = json.loads(message)
     if not setup["network"]:
         try:
             leave_network()

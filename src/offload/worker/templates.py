@@ -10,12 +10,11 @@ import sys
 from collections import deque
 
 from offload.tasks.limits import Limits
+from offload.worker.calls import MESSAGE
 from offload.worker.confine import environment
 from offload.worker.processes import BUFFER, Child, ChildDied
 
 PROGRAM = "offload.worker.template"
-MESSAGE = 1 << 17
-"""More bytes than any message has."""
 
 
 class Forked:
