@@ -66,8 +66,12 @@ async def test_one_without_processes_is_ended(
 async def test_nothing_is_imported_with_a_network_that_the_function_may_not_have(app: Any) -> None:
     cell = Limits(network=False, env=app.FROM_TEST)
     pid = await isolated(app.alone, "process", limits=cell)
-    networks = {Path(f"/proc/{one}/ns/net").readlink() for one in (pid, parent(pid), os.getpid())}
+    networks = {network(one) for one in (pid, parent(pid), os.getpid())}
     assert len(networks) == len(("its own", "that of the template", "ours"))
+
+
+def network(pid: int) -> Path:
+    return Path(f"/proc/{pid}/ns/net").readlink()
 
 
 async def test_no_template_outlives_its_loop(app: Any) -> None:

@@ -103,6 +103,7 @@ class Pool:
         self._at_work: Counter[Limits | None] = Counter()
         self._starting: Counter[Limits | None] = Counter()
         self._templates: dict[Limits, Template | None] = {}
+        self._parting: list[Template] = []
         self._is_closed = False
         self._keeper = asyncio.create_task(self._keep(), name="offload-isolated", context=Context())
 
@@ -159,6 +160,8 @@ class Pool:
 
     async def _forked(self, limits: Limits, order: Mapping[str, Any]) -> Child | None:
         """Return a process that shares what it has imported with others; None if none can."""
+        if self._is_closed:
+            return None
         if limits not in self._templates:
             self._templates[limits] = await Template.start(limits, order["module"])
         template = self._templates[limits]
@@ -167,7 +170,7 @@ class Pool:
         try:
             return await template.fork(limits, order["qualname"])
         except ChildDied:
-            del self._templates[limits]
+            self._part(limits, template)
             return None
 
     async def _execute(
@@ -194,21 +197,26 @@ class Pool:
             while True:
                 await asyncio.sleep(IDLE / 4)
                 await self._warm.end_idle(IDLE)
-                await self._end_templates(lambda template: template.is_used)
+                self._parting = [template for template in self._parting if not template.is_gone]
+                for limits, template in self._living():
+                    if not template.is_used:
+                        self._part(limits, template)
         self._is_closed = True
         del _POOLS[asyncio.get_running_loop()]
         await self._warm.close()
-        await self._end_templates(lambda _: False)
+        for limits, template in self._living():
+            self._part(limits, template)
+        for template in self._parting:
+            await template.close()
 
-    async def _end_templates(self, is_needed: Callable[[Template], bool]) -> None:
-        over = {
-            limits: template
-            for limits, template in self._templates.items()
-            if template is not None and not is_needed(template)
-        }
-        for limits in over:
-            del self._templates[limits]
-        await asyncio.gather(*(template.close() for template in over.values()))
+    def _living(self) -> list[tuple[Limits, Template]]:
+        return [(limits, found) for limits, found in self._templates.items() if found is not None]
+
+    def _part(self, limits: Limits, template: Template) -> None:
+        """Have no more processes forked by it; it ends when those have that there are."""
+        self._templates.pop(limits, None)
+        template.hang_up()
+        self._parting.append(template)
 
 
 _POOLS: dict[asyncio.AbstractEventLoop, Pool] = {}

@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import Any
 
 from offload.core.errors import LimitExceeded
+from offload.worker.calls import MESSAGE, signature_of
 from offload.worker.child import attribute, die_with_parent, function_of, work
 from offload.worker.confine import leave_network
-from offload.worker.calls import MESSAGE, signature_of
 
 
 def main() -> None:

@@ -44,7 +44,7 @@ class Template:
 
     def __init__(self, process: asyncio.subprocess.Process, control: socket.socket) -> None:
         """Use `start`."""
-        self.is_gone = False
+        self._is_deaf = False
         self._process = process
         self._control = control
         self._loop = asyncio.get_running_loop()
@@ -66,7 +66,7 @@ class Template:
                     stdin=asyncio.subprocess.DEVNULL, pass_fds=[theirs.fileno()],
                     start_new_session=True, env=environment(limits),
                 )  # fmt: skip
-            ours.setblocking(False)
+            ours.settimeout(0)
             setup = {"path": sys.path, "module": module, "network": limits.network}
             ours.send(json.dumps(setup).encode())
             is_fit = await asyncio.get_running_loop().sock_recv(ours, MESSAGE)
@@ -110,11 +110,21 @@ class Template:
         """Whether there are processes that it has forked, or soon will be."""
         return bool(self._asked or self._ends)
 
-    async def close(self) -> None:
+    @property
+    def is_gone(self) -> bool:
+        """Whether it has ended."""
+        return self._process.returncode is not None
+
+    def hang_up(self) -> None:
         """Let it end when the last process has that it has forked."""
-        if not self.is_gone:
+        with contextlib.suppress(OSError):  # it has ended already
             self._control.shutdown(socket.SHUT_WR)
+
+    async def close(self) -> None:
+        """Hang up, and wait for its end."""
+        self.hang_up()
         await self._process.wait()
+        self._end()
 
     def _hear(self) -> None:
         with contextlib.suppress(BlockingIOError):
@@ -139,8 +149,10 @@ class Template:
                 self._ends.pop(pid).set_result(code)
 
     def _end(self) -> None:
-        """Take note that it is gone: the kernel has killed what it had forked."""
-        self.is_gone = True
+        """Take note that it has ended, and the kernel what it had forked."""
+        if self._is_deaf:
+            return
+        self._is_deaf = True
         self._loop.remove_reader(self._control)
         self._control.close()
         for asked in self._asked:
