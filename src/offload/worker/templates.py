@@ -112,8 +112,8 @@ class Template:
 
     @property
     def is_gone(self) -> bool:
-        """Whether it has ended."""
-        return self._process.returncode is not None
+        """Whether it has ended, and its socket is closed."""
+        return self._is_deaf and self._process.returncode is not None
 
     def hang_up(self) -> None:
         """Let it end when the last process has that it has forked."""
