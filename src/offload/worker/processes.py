@@ -142,8 +142,10 @@ class Child:
     async def close(self) -> None:
         """Kill the process and wait for its end."""
         self.kill()
-        await self._process.wait()
-        self._writer.close()
+        try:
+            await self._process.wait()
+        finally:
+            self._writer.close()
 
     def _send(self, message: Mapping[str, Any]) -> None:
         self._writer.write(json.dumps(message).encode() + b"\n")
