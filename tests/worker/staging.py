@@ -73,7 +73,10 @@ class Stage:
         return (self.folder / "log").read_text()
 
     def inhabitants(self, program: str = "") -> set[int]:
-        """Return the live processes that were started for this stage, heirs included."""
+        """Return the live processes that were started for this stage, heirs included.
+
+        Those are left out from which others are forked: they run nothing.
+        """
         found = set()
         for entry in Path("/proc").iterdir():
             with suppress(OSError):
@@ -81,10 +84,20 @@ class Stage:
                     entry.name.isdecimal()
                     and os.fsencode(self.folder) in (entry / "environ").read_bytes()
                     and program in (entry / "cmdline").read_text()
+                    and not is_template(int(entry.name))
                     and (entry / "stat").read_text().rpartition(")")[2].split()[0] != "Z"
                 ):
                     found.add(int(entry.name))
         return found - {os.getpid()}
+
+
+def is_template(pid: int) -> bool:
+    """Tell the process that forks from those that it has forked, whose command line is the same."""
+    return _is_of_template(pid) and not _is_of_template(parent(pid))
+
+
+def _is_of_template(pid: int) -> bool:
+    return "offload.worker.template" in Path(f"/proc/{pid}/cmdline").read_text()
 
 
 def parent(pid: int) -> int:

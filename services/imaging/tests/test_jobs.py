@@ -162,7 +162,8 @@ def test_not_even_a_header_is_parsed_in_the_web_process(own_service: Running) ->
 def decoders(pid: int) -> list[int]:
     """List the processes in which this one has pictures decoded."""
     return [
-        child
+        decoder
         for child in children(pid)
-        if "offload.worker.child" in Path(f"/proc/{child}/cmdline").read_text()
+        if "offload.worker.template" in Path(f"/proc/{child}/cmdline").read_text()
+        for decoder in children(child)
     ]

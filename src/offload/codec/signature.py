@@ -41,6 +41,14 @@ class Signature:
         self._name = name
         self._caps = caps
 
+    def resolve(self) -> None:
+        """Read the annotations now; it is done once.
+
+        Raises:
+            TaskDefinitionError: they cannot be used.
+        """
+        _ = self._shape
+
     @cached_property
     def _shape(self) -> Shape:
         return Shape(self._function, self._name)

@@ -6,14 +6,16 @@ import time
 from collections.abc import Mapping
 from contextvars import ContextVar
 from datetime import datetime
-from typing import Protocol, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 from offload.codec import RESULT_LIMIT, Signature, encode_plain, encode_untyped, to_json
 from offload.core.errors import CancelRequested, JobTimeout, LeaseLost, NoCurrentJob, PayloadError
 from offload.core.instants import moment
 from offload.core.job import Job
 from offload.core.records import LogLine, Report, storable
-from offload.transactions.markers import Once
+
+if TYPE_CHECKING:
+    from offload.transactions.markers import Once
 
 LEVELS = ("debug", "info", "warning", "error", "critical")
 MESSAGE_LIMIT = 4_000
@@ -165,7 +167,7 @@ class JobContext:
         """
         self._report(parts=(encode_untyped(value, "what was published", RESULT_LIMIT),))
 
-    def transaction(self, connection: object, step: str = "") -> Once:
+    def transaction(self, connection: object, step: str = "") -> "Once":
         """Return a block whose effects on a database happen once, however often the job runs.
 
         `with current_job.transaction(connection) as first:` or, for a connection that is
@@ -176,6 +178,9 @@ class JobContext:
         Raises:
             ConfigurationError: the connection is of no library that is known here.
         """
+        # It loads asyncio, which most processes of functions do without.
+        from offload.transactions.markers import Once  # noqa: PLC0415
+
         return Once(connection, self.job.id, self.job.lease, step, self._signature)
 
     def _report(

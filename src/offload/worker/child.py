@@ -15,8 +15,8 @@ import socket
 import sys
 import threading
 from contextvars import Context
-from types import FrameType
-from typing import Any, TextIO
+from types import FrameType, FunctionType
+from typing import TYPE_CHECKING, Any, TextIO
 
 from offload.core.decide import Outcome, Raised, Returned
 from offload.core.errors import JobTimeout, LimitExceeded, TaskDefinitionError
@@ -24,13 +24,14 @@ from offload.core.job import Job
 from offload.core.records import Report
 from offload.tasks.context import JobContext, enter
 from offload.tasks.limits import Limits
-from offload.tasks.registry import AnyTask
-from offload.tasks.task import Task
+from offload.worker.calls import SOFT_TIMEOUT, signature_of
 from offload.worker.confine import forget_peak, leave_network, limited, peak
-from offload.worker.processes import SOFT_TIMEOUT, signature_of
 from offload.worker.report import to_wire
 from offload.worker.run import Run, failure_of
 from offload.worker.wire import job_of, told
+
+if TYPE_CHECKING:
+    from offload.tasks.registry import AnyTask
 
 PR_SET_PDEATHSIG = 1
 INTERRUPTS = (SOFT_TIMEOUT, signal.SIGPROF)
@@ -76,12 +77,19 @@ class Pipe:
 
 
 def main() -> None:
-    """Work until the socket closes."""
-    parent = os.getppid()
+    """Work for whoever has started this process."""
+    work(socket.socket(fileno=int(sys.argv[1])), os.getppid())
+
+
+def work(orders: socket.socket, parent: int) -> None:
+    """Work until the socket closes, or the parent dies."""
     for number in (signal.SIGINT, *INTERRUPTS):
         signal.signal(number, signal.SIG_IGN)
-    stream = socket.socket(fileno=int(sys.argv[1])).makefile("rw", encoding="utf-8", newline="\n")
-    setup = json.loads(stream.readline())
+    stream = orders.makefile("rw", encoding="utf-8", newline="\n")
+    line = stream.readline()
+    if not line:
+        return  # it is not wanted any more
+    setup = json.loads(line)
     refusal = None if setup["network"] else _without_network()
     die_with_parent(parent)  # the kernel forgets this when it gives a process new rights
     sys.path[:] = setup["path"]
@@ -139,7 +147,7 @@ def _execute(run: Run) -> Outcome:
 
 def _call(found: Any, order: dict[str, Any], job: Job | None, pipe: Pipe) -> Outcome:
     """Call an isolated function, for a job or for none."""
-    function = found.function if isinstance(found, Task) else found
+    function = function_of(found)
     signature = signature_of(function)
     if job is not None:
         enter(JobContext(job, pipe, signature))
@@ -156,13 +164,25 @@ def _find(module: str, qualname: str, main_file: str | None) -> Any:
         namespace = sys.modules.get("__offload_main__") or _run_script(main_file)
     else:
         namespace = importlib.import_module(module)
-    found: Any = namespace
+    return attribute(namespace, qualname)
+
+
+def attribute(found: Any, qualname: str) -> Any:
+    """Return what stands under a dotted name."""
     for part in qualname.split("."):
         found = getattr(found, part)
     return found
 
 
-def _task(found: Any) -> AnyTask:
+def function_of(found: Any) -> Any:
+    """Return the function, which may have been made a task."""
+    return found if isinstance(found, FunctionType) else getattr(found, "function", found)
+
+
+def _task(found: Any) -> "AnyTask":
+    # Nothing of tasks is needed where functions are isolated, and it fills a third of the memory.
+    from offload.tasks.task import Task  # noqa: PLC0415
+
     if not isinstance(found, Task):
         raise TaskDefinitionError(f"{found!r} is no task when its process imports it")
     return found

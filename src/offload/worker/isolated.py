@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import os
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextvars import Context
 from dataclasses import asdict
 from functools import partial
@@ -16,8 +16,10 @@ from offload.core.records import Report
 from offload.tasks.context import Reporter, running
 from offload.tasks.definition import executor_of
 from offload.tasks.limits import Limits
+from offload.worker.calls import order_of, signature_of
 from offload.worker.confine import why_killed
-from offload.worker.processes import Child, ChildDied, Relay, Warm, order_of, signature_of
+from offload.worker.processes import Child, ChildDied, Relay, Warm
+from offload.worker.templates import Template
 from offload.worker.wire import row_of
 
 Ts = TypeVarTuple("Ts")
@@ -100,6 +102,8 @@ class Pool:
         self._freed = asyncio.Event()
         self._at_work: Counter[Limits | None] = Counter()
         self._starting: Counter[Limits | None] = Counter()
+        self._templates: dict[Limits, Template | None] = {}
+        self._parting: list[Template] = []
         self._is_closed = False
         self._keeper = asyncio.create_task(self._keep(), name="offload-isolated", context=Context())
 
@@ -122,7 +126,8 @@ class Pool:
                 except ChildDied as death:
                     if death.begun:  # else it died while it waited, which says nothing of this
                         raise
-            return await self._execute(await self._started(limits), order, relay, begin)
+            child = await self._started(limits, order)
+            return await self._execute(child, order, relay, begin)
 
     async def _free(self, limits: Limits, function: str) -> Child | None:
         """Return a warm process, if there is one or soon will be.
@@ -144,13 +149,29 @@ class Pool:
                 return None
         return child
 
-    async def _started(self, limits: Limits) -> Child:
+    async def _started(self, limits: Limits, order: Mapping[str, Any]) -> Child:
         self._starting[limits] += 1
         try:
-            return await self._warm.spawn(limits)
+            await self._warm.make_room()
+            return await self._forked(limits, order) or await Child.spawn(limits)
         finally:
             self._starting[limits] -= 1
             self._freed.set()
+
+    async def _forked(self, limits: Limits, order: Mapping[str, Any]) -> Child | None:
+        """Return a process that shares what it has imported with others; None if none can."""
+        if self._is_closed:
+            return None
+        if limits not in self._templates:
+            self._templates[limits] = await Template.start(limits, order["module"])
+        template = self._templates[limits]
+        if template is None:
+            return None
+        try:
+            return await template.fork(limits, order["qualname"])
+        except ChildDied:
+            self._part(limits, template)
+            return None
 
     async def _execute(
         self, child: Child, order: dict[str, Any], relay: Relay, begin: Callable[[], None]
@@ -176,9 +197,26 @@ class Pool:
             while True:
                 await asyncio.sleep(IDLE / 4)
                 await self._warm.end_idle(IDLE)
+                self._parting = [template for template in self._parting if not template.is_gone]
+                for limits, template in self._living():
+                    if not template.is_used:
+                        self._part(limits, template)
         self._is_closed = True
         del _POOLS[asyncio.get_running_loop()]
         await self._warm.close()
+        for limits, template in self._living():
+            self._part(limits, template)
+        for template in self._parting:
+            await template.close()
+
+    def _living(self) -> list[tuple[Limits, Template]]:
+        return [(limits, found) for limits, found in self._templates.items() if found is not None]
+
+    def _part(self, limits: Limits, template: Template) -> None:
+        """Have no more processes forked by it; it ends when those have that there are."""
+        self._templates.pop(limits, None)
+        template.hang_up()
+        self._parting.append(template)
 
 
 _POOLS: dict[asyncio.AbstractEventLoop, Pool] = {}

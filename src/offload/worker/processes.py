@@ -9,19 +9,17 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
-from functools import lru_cache
-from typing import Any
+from typing import Any, Protocol
 
-from offload.codec import Signature
 from offload.core.decide import Lapsed, Outcome, Raised, Returned
 from offload.core.records import Report
 from offload.tasks.limits import Limits
+from offload.worker.calls import SOFT_TIMEOUT, order_of
 from offload.worker.confine import environment, why_killed
 from offload.worker.report import from_wire
 from offload.worker.run import Run, Stop, failure_of
 from offload.worker.wire import heard, row_of
 
-SOFT_TIMEOUT = signal.SIGUSR1
 BUFFER = 128 * 1024
 """Bytes that are read ahead of what we take; beyond, the process has to wait."""
 
@@ -40,17 +38,39 @@ class ChildDied(Exception):
         self.signal = -code
 
 
+class Process(Protocol):
+    """What is needed of a process, whoever has started it."""
+
+    @property
+    def pid(self) -> int:
+        """Its number."""
+        ...
+
+    @property
+    def returncode(self) -> int | None:
+        """How it ended; None while it lives."""
+        ...
+
+    def send_signal(self, number: int, /) -> None:
+        """Send it a signal."""
+        ...
+
+    async def wait(self) -> int:
+        """Return how it ended, when it has."""
+        ...
+
+
 class Child:
     """One process, and the socket to it."""
 
     def __init__(
         self,
-        process: asyncio.subprocess.Process,
+        process: Process,
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
         limits: Limits | None,
     ) -> None:
-        """Use `spawn`."""
+        """Use `spawn`, or have a template fork one."""
         self.pid = process.pid
         self.limits = limits
         self.has_run: set[str] = set()
@@ -59,6 +79,8 @@ class Child:
         self._process = process
         self._reader = reader
         self._writer = writer
+        network = limits is None or limits.network
+        self._send({"path": sys.path, "main": _main_file(), "network": network})
 
     @classmethod
     async def spawn(cls, limits: Limits | None) -> "Child":
@@ -78,10 +100,7 @@ class Child:
             if process is not None:
                 process.kill()
             raise
-        child = cls(process, reader, writer, limits)
-        network = limits is None or limits.network
-        child._send({"path": sys.path, "main": _main_file(), "network": network})
-        return child
+        return cls(process, reader, writer, limits)
 
     async def execute(
         self, order: Mapping[str, Any], relay: Relay, begin: Callable[[], None]
@@ -123,8 +142,10 @@ class Child:
     async def close(self) -> None:
         """Kill the process and wait for its end."""
         self.kill()
-        await self._process.wait()
-        self._writer.close()
+        try:
+            await self._process.wait()
+        finally:
+            self._writer.close()
 
     def _send(self, message: Mapping[str, Any]) -> None:
         self._writer.write(json.dumps(message).encode() + b"\n")
@@ -168,9 +189,13 @@ class Warm:
 
     async def spawn(self, limits: Limits | None) -> Child:
         """Start one, in the place of one with other limits if such waits."""
+        await self.make_room()
+        return await Child.spawn(limits)
+
+    async def make_room(self) -> None:
+        """End one, if there is one, for another to be started."""
         if self._children:
             await self._children.pop(0).close()
-        return await Child.spawn(limits)
 
     def keep(self, child: Child) -> None:
         """Let a process wait here."""
@@ -283,21 +308,6 @@ class ProcessExecutor:
             del self._children[run]
         self._warm.keep(child)
         return outcome
-
-
-@lru_cache
-def signature_of(function: Callable[..., object]) -> Signature:
-    """Return how the values of an isolated function travel; reading its annotations takes long."""
-    return Signature(function, function.__qualname__)
-
-
-def order_of(function: Callable[..., object], payload: bytes) -> dict[str, Any]:
-    """Return what tells a process which function to call with what."""
-    return {
-        "module": function.__module__,
-        "qualname": function.__qualname__,
-        "payload": payload.decode(),
-    }
 
 
 def _after_death(run: Run, death: ChildDied) -> Outcome:

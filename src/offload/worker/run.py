@@ -1,12 +1,11 @@
 """One run of one job, from its claim to its outcome."""
 
-import asyncio
 import threading
 import traceback
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from enum import Enum
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from offload.codec import Signature
 from offload.core.decide import Lapsed, Outcome, Raised, Released, Returned, Stopped
@@ -24,7 +23,11 @@ from offload.core.errors import (
 from offload.core.job import Job
 from offload.core.records import Failure, Report
 from offload.tasks.context import JobContext
-from offload.tasks.registry import AnyTask
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from offload.tasks.registry import AnyTask
 
 MESSAGE_LIMIT = 2_000
 TRACEBACK_LIMIT = 20_000
@@ -65,7 +68,7 @@ class Run:
 
     # Few runs ever have one of these, and there are many runs.
     stop: Stop | None = None
-    timers: tuple[asyncio.TimerHandle, ...] = ()
+    timers: "tuple[asyncio.TimerHandle, ...]" = ()
     is_over = False
     number = 0
     """What it is called between two processes."""
@@ -78,7 +81,7 @@ class Run:
     _has_begun = False
     _context: JobContext | None = None
 
-    def __init__(self, job: Job, task: AnyTask, owner: Owner) -> None:
+    def __init__(self, job: Job, task: "AnyTask", owner: Owner) -> None:
         """Prepare to run `job` for `owner`."""
         self.job = job
         self.task = task

@@ -16,6 +16,9 @@ from imaging.manifest import original_key, outputs_prefix
 from imaging.marks import remaining
 
 _PAGE = 50
+# It is extended meanwhile.  So long does the next upload of a picture wait if a process was killed
+# over one; a shorter one could run out on a disk that is slow to sync.
+_HELD_SECONDS = 10.0
 _FOLDERS = ("originals", "outputs")
 _KEY = re.compile(r"(?:originals|outputs)/[0-9a-f]{2}/(?P<sha256>[0-9a-f]{64})(?:/.+)?")
 
@@ -28,7 +31,7 @@ def tag(sha256: str) -> str:
 @asynccontextmanager
 async def held(sha256: str) -> AsyncIterator[None]:
     """Keep others from removing the picture's objects; to be held from storing to enqueueing."""
-    async with queue.alock(f"picture-{sha256}"):
+    async with queue.alock(f"picture-{sha256}", ttl=_HELD_SECONDS):
         yield
 
 
