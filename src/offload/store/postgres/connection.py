@@ -21,7 +21,7 @@ from offload.store.postgres.locks import number_of
 from offload.store.postgres.rows import Values
 from offload.store.postgres.statements import statements
 from offload.store.postgres.url import Address
-from offload.store.postgres.wire import Ring, Wire
+from offload.store.postgres.wire import RING, Behind, Ring, Wire
 from offload.store.records import Row
 
 T = TypeVar("T")
@@ -99,17 +99,28 @@ class Session:
         """Whether the same call was in doubt before."""
 
     async def fetch(
-        self, name: str, /, *, tells: Channel | None = None, **values: Any
+        self,
+        name: str,
+        /,
+        *,
+        tells: Channel | None = None,
+        early: bool = False,
+        **values: Any,
     ) -> list[Row]:
         """Run a statement and return its rows; outside of `transaction` it commits by itself.
 
-        That the channel it `tells` moves, others may then hear a round trip earlier.
+        That the channel it `tells` moves, others may then hear a round trip earlier; and `early`,
+        before it is durable. When this returns, it is.
         """
         self.in_doubt = not self._whole
         ring = None if tells is None or self._whole else self._ring(tells)
         # What this one moves has not been told by a ring before it.
         self.rung = set() if ring is None or tells is None else {tells}
-        rows = await self._wire.fetch(self._sql[name], self._stamped(values), ring)
+        behind = [] if ring is None else [Behind(RING, ring)]
+        if behind and early:
+            values["early"] = True
+            behind.append(Behind(self._sql["flush"].encode()))
+        rows = await self._wire.fetch(self._sql[name], self._stamped(values), behind)
         self.in_doubt = False
         self.answered = time.monotonic()
         return rows
@@ -121,18 +132,20 @@ class Session:
         rows: Sequence[Each],
         *,
         tells: Channel | None = None,
+        early: bool = False,
         **values: Any,
     ) -> list[Row]:
         """Run a statement for these rows, of which there is at least one."""
         if len(rows) == 1:
             name += "_of_one"
-        return await self.fetch(name, tells=tells, **asked.values(rows), **values)
+        return await self.fetch(name, tells=tells, early=early, **asked.values(rows), **values)
 
     def _stamped(self, values: Values) -> Values:
         clock = self._clock
         if clock is None:
-            return {"now": None, "ticks": None, "boot": None, **values}
-        return {"now": clock.now(), "ticks": clock.ticks(), "boot": clock.boot(), **values}
+            return {"now": None, "ticks": None, "boot": None, "early": False, **values}
+        instant = {"now": clock.now(), "ticks": clock.ticks(), "boot": clock.boot()}
+        return {**instant, "early": False, **values}
 
     @contextlib.asynccontextmanager
     async def transaction(self) -> AsyncIterator[None]:

@@ -44,6 +44,7 @@ class Guest(Session):
         /,
         *,
         tells: Channel | None = None,  # noqa: ARG002 - others hear of it when the caller commits
+        early: bool = False,  # noqa: ARG002 - and see it then
         **values: Any,
     ) -> list[Row]:
         """Run a statement and return its rows, whatever the program wants its own to be."""

@@ -10,8 +10,9 @@ MOST = 100_000
 class Holders:
     """The second half of the fence.
 
-    After a failover to a replica that lacked the newest writes, a lease can be given a second
-    time. So what is said under a lease counts only if it is still held by whom it was given to.
+    After a crash that took the newest claims, or a failover to a replica that lacked them, a lease
+    can be given a second time. So what is said under a lease counts only if it is still held by
+    whom it was given to.
     """
 
     def __init__(self) -> None:
