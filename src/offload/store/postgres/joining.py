@@ -12,7 +12,7 @@ from offload.core.job import Job, NewJob
 from offload.store.base import Channel
 from offload.store.clock import Clock
 from offload.store.loop import settled
-from offload.store.postgres.bell import notice
+from offload.store.postgres.bell import TELL, notice
 from offload.store.postgres.connection import Session, translated
 from offload.store.postgres.enqueueing import enqueue
 from offload.store.postgres.locks import number_of
@@ -105,7 +105,7 @@ class JoinedDatabase:
                 answer = await enqueue(guest, jobs)
                 if guest.channels:
                     name, payload = notice(self._address.schema, guest.channels)
-                    await guest.send("SELECT pg_notify(%s, %s)", [name, payload])
+                    await guest.send(TELL, [name, payload])
         except (psycopg.Error, OSError) as error:
             raise translated(error, self._address) from error
         return answer

@@ -134,7 +134,8 @@ class PostgresStore(Reading):
             self._signals.notify(channel)
         rest = session.channels - session.rung
         if rest and not self._bell.will_tell(rest):
-            self._home.call_soon_threadsafe(self._bell.ring, rest)
+            self._bell.note(rest)  # the program may end before the loop comes to it
+            self._home.call_soon_threadsafe(self._bell.ring, set())
 
     def _claimed(self, session: Session) -> None:
         # That a job runs is mostly told with its end: who rings now delays the job itself.

@@ -33,6 +33,8 @@ class Behind(NamedTuple):
 
     text: bytes
     values: Sequence[bytes] = ()
+    is_hint: bool = False
+    """Whether nothing is lost if the server refuses it."""
 
 
 class Statement(NamedTuple):
@@ -54,11 +56,12 @@ def numbered(sql: str) -> Statement:
 class Answer:
     """What comes back for what was sent last, as far as it has come."""
 
-    def __init__(self, pgconn: PGconn, *, syncs: int = 0) -> None:
-        """Expect so many ends of transactions in a pipeline; 0 outside of one."""
+    def __init__(self, pgconn: PGconn, behind: Sequence[Behind] = ()) -> None:
+        """Expect also what comes `behind` it, each in a transaction of its own, in a pipeline."""
         self._pgconn = pgconn
         self._results: dict[int, PGresult] = {}
-        self._syncs = syncs
+        self._behind = behind
+        self._syncs = 1 + len(behind) if behind else 0
         self._seen = 0
         self._over = False
 
@@ -82,8 +85,11 @@ class Answer:
         Raises:
             psycopg.Error: it is a refusal, or none has come; or so for what came behind it.
         """
-        for place in range(self._syncs or 1):
+        hints = {place for place, each in enumerate(self._behind, start=1) if each.is_hint}
+        for place in range(1 + len(self._behind)):
             result = self._results.get(place)
+            if place in hints:
+                continue
             if result is None:
                 raise psycopg.OperationalError("the connection was lost")
             if result.status not in FINE:
@@ -135,7 +141,7 @@ class Wire:
             pgconn.pipeline_sync()  # here ends the transaction before
             self._send(each.text, each.values, [TEXT] * len(each.values))
         pgconn.pipeline_sync()
-        yield Answer(pgconn, syncs=1 + len(behind))
+        yield Answer(pgconn, behind)
         pgconn.exit_pipeline_mode()
 
     def _prepared(self, text: bytes) -> Iterator["Answer"]:

@@ -1,0 +1,164 @@
+"""What a crash of the server takes with it: that a job had begun, and nothing else."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from signal import SIGQUIT
+
+import pytest
+
+from offload.core.records import Report
+from offload.core.retry import RetryPolicy
+from offload.core.states import Move, State
+from offload.core.unique import UniqueKey
+from offload.store.loop import IOLoop
+from offload.store.postgres import PostgresStore
+from offload.testing.conformance.steps import WORKER, end, new, put, read, take
+from tests.servers.postgres import PostgresServer, schema
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[PostgresServer]:
+    """A server that never syncs but for a commit which waits for it."""
+    server = PostgresServer(wal_writer_delay="10s", wal_writer_flush_after="0")
+    server.start()
+    yield server
+    server.remove()
+
+
+@pytest.fixture
+def url(server: PostgresServer) -> Iterator[str]:
+    with schema(server.url) as url:
+        yield url
+
+
+@asynccontextmanager
+async def opened(url: str) -> AsyncIterator[PostgresStore]:
+    store = PostgresStore(url)
+    await store.open()
+    yield store
+    await store.close()
+
+
+@pytest.fixture
+async def store(url: str) -> AsyncIterator[PostgresStore]:
+    async with opened(url) as store:
+        yield store
+
+
+async def crash(server: PostgresServer) -> None:
+    await asyncio.to_thread(server.stop, SIGQUIT)
+    await asyncio.to_thread(server.start)
+
+
+async def test_that_a_job_has_begun_may_be_forgotten(
+    server: PostgresServer, store: PostgresStore
+) -> None:
+    await put(store, "a")
+    await take(store)
+    await crash(server)
+    job = await read(store, "a")
+    assert (job.state, job.attempt, job.lease) == (State.PENDING, 0, 0)
+
+
+async def test_a_last_attempt_is_not_forgotten(
+    server: PostgresServer, store: PostgresStore
+) -> None:
+    await put(store, "a", retry=RetryPolicy(0))
+    await put(store, "b")
+    await take(store, 2)
+    await crash(server)
+    assert [(await read(store, job_id)).attempt for job_id in "ab"] == [1, 1]
+
+
+async def test_a_suspect_is_not_forgotten(server: PostgresServer, store: PostgresStore) -> None:
+    await put(store, "a")
+    [job] = await take(store)
+    assert await end(store, job, Move.RETRY, crashed=True)
+    await take(store)
+    await crash(server)
+    assert (await read(store, "a")).attempt == 2
+
+
+async def test_whatever_comes_later_has_the_claim_before_it(
+    server: PostgresServer, store: PostgresStore
+) -> None:
+    await put(store, "a")
+    [job] = await take(store)
+    assert await store.report([Report("a", job.lease, 50)]) == [True]
+    await crash(server)
+    found = await read(store, "a")
+    assert (found.lease, found.progress) == (job.lease, 50)
+    assert await end(store, found, Move.COMPLETE)
+
+
+async def test_a_lease_that_was_given_twice_counts_for_its_holder(
+    server: PostgresServer, store: PostgresStore, url: str
+) -> None:
+    await put(store, "a", "b")
+    before = await take(store, 2)
+    await crash(server)
+    async with opened(url) as other:
+        now = await take(other, 2, worker="other")
+        assert [job.lease for job in now] == [job.lease for job in before]
+        assert await store.report([Report(job.id, job.lease, 50) for job in before]) == [False] * 2
+        assert not await end(store, before[0], Move.COMPLETE)
+        assert not await end(store, before[1], Move.RETRY)
+        assert await end(other, now[0], Move.COMPLETE)
+        assert await end(other, now[1], Move.RETRY)
+
+
+async def test_who_gets_a_lease_again_does_not_take_it_for_the_one_before(
+    server: PostgresServer, store: PostgresStore
+) -> None:
+    await put(store, "a")
+    [before] = await take(store)
+    await crash(server)
+    assert await take(store) == []
+    [now] = await take(store)
+    assert (now.attempt, now.lease) == (1, before.lease + 1)
+    assert not await end(store, before, Move.COMPLETE)
+    assert await end(store, now, Move.COMPLETE)
+
+
+class TestEnqueue:
+    """Workers see a job before the disk has it; who enqueued it hears of it only then."""
+
+    async def test_what_was_acknowledged_is_not_forgotten(
+        self, server: PostgresServer, store: PostgresStore
+    ) -> None:
+        for job_id in ("a", "b", "c"):
+            await put(store, job_id)
+            await crash(server)
+            assert (await read(store, job_id)).state is State.PENDING
+
+    async def test_nor_that_of_a_thread_which_blocks(
+        self, server: PostgresServer, url: str
+    ) -> None:
+        loop, store = IOLoop(), PostgresStore(url)
+        await loop.arun(store.open())
+        stored = 0
+        for number in range(20):
+            here = asyncio.to_thread(loop.drive, store.enqueue_here([new(f"j{number}")]))
+            if await here is not None:  # else it has no connection yet
+                stored += 1
+                await crash(server)
+                assert (await loop.arun(read(store, f"j{number}"))).state is State.PENDING
+            if stored == 2:
+                break
+            await asyncio.to_thread(loop.run, store.now())
+        assert stored == 2
+        await loop.arun(store.close())
+        await asyncio.to_thread(loop.stop)
+
+    @pytest.mark.parametrize("unique", [False, True])
+    async def test_who_finds_it_there_is_not_told_before_either(
+        self, server: PostgresServer, store: PostgresStore, url: str, *, unique: bool
+    ) -> None:
+        """What another one has stored may not be on the disk yet."""
+        key = UniqueKey("k") if unique else None
+        async with opened(f"{url}&options=-csynchronous_commit%3Doff") as careless:
+            await put(careless, "a")
+            assert [job.id for job in await store.enqueue([new("a", unique=key)])] == ["a"]
+            await crash(server)
+            assert (await read(store, "a")).state is State.PENDING
