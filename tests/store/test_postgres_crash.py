@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from signal import SIGQUIT
 
+import psycopg
 import pytest
 
 from offload.core.records import Report
@@ -19,9 +20,17 @@ from tests.servers.postgres import PostgresServer, schema
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[PostgresServer]:
-    """A server that never syncs but for a commit which waits for it."""
-    server = PostgresServer(wal_writer_delay="10s", wal_writer_flush_after="0")
-    server.start()
+    """A server that writes nothing to its log's file but for a commit which waits for that."""
+    server = PostgresServer(
+        wal_writer_delay="10s",
+        wal_writer_flush_after="0",
+        bgwriter_lru_maxpages="0",
+        autovacuum="off",
+        wal_level="minimal",  # else it notes now and then what runs
+        max_wal_senders="0",
+        checkpoint_timeout="1h",
+    )
+    start(server)
     yield server
     server.remove()
 
@@ -46,9 +55,15 @@ async def store(url: str) -> AsyncIterator[PostgresStore]:
         yield store
 
 
+def start(server: PostgresServer) -> None:
+    server.start()
+    with psycopg.connect(server.url, autocommit=True) as connection:
+        connection.execute("CHECKPOINT")  # else that of its start comes later
+
+
 async def crash(server: PostgresServer) -> None:
     await asyncio.to_thread(server.stop, SIGQUIT)
-    await asyncio.to_thread(server.start)
+    await asyncio.to_thread(start, server)
 
 
 async def test_that_a_job_has_begun_may_be_forgotten(
