@@ -19,12 +19,20 @@ class Holders:
         """Know nobody."""
         self._workers: dict[tuple[str, int], str] = {}
 
-    def note(self, worker: str, jobs: Iterable[Job]) -> None:
-        """Remember who was given these jobs; the oldest are forgotten when there are too many."""
+    def note(self, worker: str, jobs: Iterable[Job]) -> list[Job]:
+        """Remember who was given these jobs; return those that were given here before.
+
+        The oldest are forgotten when there are too many.
+        """
+        workers, before = self._workers, []
         for job in jobs:
-            self._workers[job.id, job.lease] = worker
-        while len(self._workers) > MOST:
-            del self._workers[next(iter(self._workers))]
+            lease = job.id, job.lease
+            if lease in workers:
+                before.append(job)
+            workers[lease] = worker
+        while len(workers) > MOST:
+            del workers[next(iter(workers))]
+        return before
 
     def of(self, job_id: str, lease: int) -> str:
         """Return the worker's name, or nothing if it was given by another process."""

@@ -172,11 +172,10 @@ class PostgresStore(Reading):
         )
         # The server has crashed and has forgotten that this process was given them already: what
         # runs, or ran, under the same number must not be taken for what would begin now.
-        known = [job for job in claimed.jobs if self._holders.of(job.id, job.lease)]
-        if known:
-            await self.finish([Finish(job.id, job.lease, Move.RELEASE) for job in known])
-            claimed = replace(claimed, jobs=[job for job in claimed.jobs if job not in known])
-        self._holders.note(worker, claimed.jobs)
+        before = self._holders.note(worker, claimed.jobs)
+        if before:
+            await self.finish([Finish(job.id, job.lease, Move.RELEASE) for job in before])
+            claimed = replace(claimed, jobs=[job for job in claimed.jobs if job not in before])
         return claimed
 
     async def heartbeat(self, beat: Beat) -> list[Held]:
