@@ -14,7 +14,7 @@ from offload.core.states import Move, State
 from offload.core.unique import UniqueKey
 from offload.store.loop import IOLoop
 from offload.store.postgres import PostgresStore
-from offload.testing.conformance.steps import WORKER, end, new, put, read, take
+from offload.testing.conformance.steps import end, new, put, read, take
 from tests.servers.postgres import PostgresServer, schema
 
 

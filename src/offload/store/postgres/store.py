@@ -208,7 +208,9 @@ class PostgresStore(Reading):
 
     async def report(self, reports: Sequence[Report]) -> list[bool]:
         """Store the news in one transaction."""
-        return await self._transact(self._ends, lambda tx: report(tx, reports, self._holders), repeatable=False)
+        return await self._transact(
+            self._ends, lambda tx: report(tx, reports, self._holders), repeatable=False
+        )
 
     # --- operator ------------------------------------------------------------------------
 
