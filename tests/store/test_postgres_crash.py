@@ -12,10 +12,10 @@ from offload.core.records import Report
 from offload.core.retry import RetryPolicy
 from offload.core.states import Move, State
 from offload.core.unique import UniqueKey
-from offload.store.loop import IOLoop
 from offload.store.postgres import PostgresStore
 from offload.testing.conformance.steps import end, new, put, read, take
 from tests.servers.postgres import PostgresServer, schema
+from tests.store.test_postgres_direct import Threaded
 
 
 @pytest.fixture(scope="module")
@@ -150,21 +150,14 @@ class TestEnqueue:
     async def test_nor_that_of_a_thread_which_blocks(
         self, server: PostgresServer, url: str
     ) -> None:
-        loop, store = IOLoop(), PostgresStore(url)
-        await loop.arun(store.open())
-        stored = 0
-        for number in range(20):
-            here = asyncio.to_thread(loop.drive, store.enqueue_here([new(f"j{number}")]))
-            if await here is not None:  # else it has no connection yet
-                stored += 1
-                await crash(server)
-                assert (await loop.arun(read(store, f"j{number}"))).state is State.PENDING
-            if stored == 2:
-                break
-            await asyncio.to_thread(loop.run, store.now())
-        assert stored == 2
-        await loop.arun(store.close())
-        await asyncio.to_thread(loop.stop)
+        threaded = await asyncio.to_thread(Threaded, url)
+        for job_id in "ab":
+            await asyncio.to_thread(threaded.connect)
+            assert await asyncio.to_thread(threaded.here, new(job_id)) is not None
+            await crash(server)
+            job = await threaded.loop.arun(read(threaded.store, job_id))
+            assert job.state is State.PENDING
+        await asyncio.to_thread(threaded.close)
 
     @pytest.mark.parametrize("unique", [False, True])
     async def test_who_finds_it_there_is_not_told_before_either(
