@@ -1,6 +1,7 @@
 """Threads that block store jobs on a connection of their own, and leave what is odd to the loop."""
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
@@ -19,7 +20,7 @@ from offload.store.postgres.bell import Bell
 from offload.store.postgres.connection import Connection
 from offload.store.postgres.url import parsed
 from offload.store.postgres.wire import BlockingWire
-from offload.testing.conformance.steps import FAR, new
+from offload.testing.conformance.steps import FAR, PATIENCE, new
 from tests.servers.proxy import before
 
 
@@ -95,6 +96,31 @@ async def test_others_hear_of_each_at_once_or_soon(
         for job_id in "abc":  # only the first may ring by itself
             await asyncio.to_thread(threaded.here, new(job_id))
             assert await heard.get() is Channel.READY
+
+
+SCRIPT = """
+import sys
+from offload import Queue
+
+queue = Queue(sys.argv[1])
+
+@queue.task
+def f() -> None: ...
+
+f.apply_async(unique_key="k")  # its ring does not go out with it
+if sys.argv[2] == "closes":
+    queue.close()
+"""
+
+
+@pytest.mark.parametrize("end", ["closes", "just ends"])
+async def test_others_hear_of_it_though_the_program_ends(postgres_url: str, end: str) -> None:
+    async with listening(postgres_url) as heard:
+        script = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", SCRIPT, postgres_url, end
+        )
+        assert await script.wait() == 0
+        assert await asyncio.wait_for(heard.get(), PATIENCE) is Channel.READY
 
 
 def test_its_own_process_hears_of_it(threaded: Threaded) -> None:

@@ -17,6 +17,7 @@ from offload.core.errors import (
 )
 from offload.core.job import NewJob
 from offload.core.records import Finish, LogLine, Report
+from offload.core.retry import RetryPolicy
 from offload.core.schedule import Edit
 from offload.core.states import Move, State
 from offload.store.base import Beat, Channel, JobFilter, RecordFilter
@@ -53,6 +54,21 @@ def server() -> Iterator[PostgresServer]:
     server.remove()
 
 
+@pytest.fixture(scope="module")
+def strict() -> Iterator[PostgresServer]:
+    """A server that asks one user for a password, and does not let in another one."""
+    server = PostgresServer()
+    rules = server.folder / "data" / "pg_hba.conf"
+    guarded = "host all guarded all scram-sha-256\nhost all shut_out all reject\n"
+    rules.write_text(guarded + rules.read_text())
+    server.start()
+    with psycopg.connect(server.url) as connection:
+        connection.execute("CREATE ROLE guarded LOGIN PASSWORD 'right'")
+        connection.execute("CREATE ROLE shut_out LOGIN")
+    yield server
+    server.remove()
+
+
 @pytest.fixture
 def url(server: PostgresServer) -> Iterator[str]:
     with schema(server.url) as url:
@@ -72,7 +88,8 @@ class TestServer:
             await asyncio.to_thread(server.stop, SIGQUIT)
             await asyncio.to_thread(server.start)
 
-        await put(store, "a", "b")
+        # On their last attempt: a claim of others may be forgotten (`test_postgres_crash`).
+        await put(store, "a", "b", retry=RetryPolicy(0))
         await restarted()
         job, other = await take(store, 2)
         await restarted()
@@ -117,6 +134,25 @@ class TestServer:
                 await call
         await asyncio.to_thread(server.start)
         assert [job.id for job in await put(store, "a")] == ["a"]
+
+    @pytest.mark.parametrize(
+        ("asked", "told"),
+        [
+            ({"database": "none_such"}, "there is no such database: create it"),
+            ({"user": "nobody"}, "put user and password right"),
+            ({"user": "guarded", "password": "wrong"}, "put user and password right"),
+            ({"user": "guarded"}, "put user and password right"),
+            ({"user": "shut_out"}, r"allow it in its pg_hba\.conf"),
+        ],
+    )
+    async def test_who_is_turned_away_hears_at_once_why(
+        self, strict: PostgresServer, asked: dict[str, str], told: str
+    ) -> None:
+        user = ":".join([asked.get("user", "postgres"), *filter(None, [asked.get("password")])])
+        place = f"{user}@127.0.0.1:{strict.port}/{asked.get('database', 'postgres')}"
+        with pytest.raises(StoreError, match=told) as refused:
+            await soon(PostgresStore(f"postgresql://{place}").open())
+        assert not isinstance(refused.value, StoreUnavailable)
 
     async def test_its_password_is_not_shown(
         self, server: PostgresServer, monkeypatch: pytest.MonkeyPatch

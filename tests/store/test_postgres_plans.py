@@ -147,6 +147,23 @@ def test_a_statement_goes_by_the_index_that_was_made_for_it(
     assert indexes <= used
 
 
+def test_the_read_that_a_waiter_makes_is_not_planned_each_time(
+    connection: psycopg.Connection[Any],
+) -> None:
+    """Reads are made by sessions that plan as the server thinks best."""
+    connection.execute("SET plan_cache_mode = auto")
+    wanted = SQL["get_one"].replace("%(id)s", "$1")
+    connection.execute(f"PREPARE one AS {wanted}".encode())
+    for number in range(10):
+        connection.execute(f"EXECUTE one('e{number}')".encode())
+    row = connection.execute(
+        "SELECT custom_plans FROM pg_prepared_statements WHERE name = 'one'"
+    ).fetchone()
+    connection.execute("DEALLOCATE one")
+    connection.execute("SET plan_cache_mode = force_generic_plan")
+    assert row == (5,)
+
+
 def test_a_claim_reads_no_more_of_a_queue_than_it_takes(
     connection: psycopg.Connection[Any],
 ) -> None:

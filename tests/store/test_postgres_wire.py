@@ -12,7 +12,7 @@ from offload.store.postgres import PostgresStore, store as postgres_store
 from offload.store.postgres.bell import Bell
 from offload.store.postgres.connection import connected
 from offload.store.postgres.url import parsed
-from offload.store.postgres.wire import BlockingWire, Wire, numbered
+from offload.store.postgres.wire import RING, Behind, BlockingWire, Wire, numbered
 from offload.testing.conformance.steps import FAR, end, put, take
 
 LARGE = 20_000_000
@@ -57,14 +57,22 @@ async def test_a_ring_is_heard(wire: Wire, postgres_url: str) -> None:
     async with await connected(parsed(postgres_url), tuned=False) as other:
         await other.execute(b"LISTEN rings")
         for number in range(3):  # at first as it stands, then prepared
-            assert await wire.fetch("SELECT 1", {}, [b"rings", b"%d" % number]) == [(1,)]
+            ring = Behind(RING, [b"rings", b"%d" % number], is_hint=True)
+            assert await wire.fetch("SELECT 1", {}, [ring]) == [(1,)]
             [heard] = [each async for each in other.notifies(timeout=FAR, stop_after=1)]
             assert heard.payload == str(number)
 
 
+async def test_what_must_not_be_refused_behind_it_is_told(wire: Wire) -> None:
+    for _ in range(3):
+        with pytest.raises(psycopg.errors.DivisionByZero):
+            await wire.fetch("SELECT 1", {}, [Behind(b"SELECT 1 / 0")])
+    assert await wire.fetch("SELECT 1", {}, [Behind(b"SELECT 2")]) == [(1,)]
+
+
 async def test_a_refusal_ahead_of_a_ring_is_told(wire: Wire) -> None:
     await wire.fetch("CREATE TEMP TABLE t (n int UNIQUE DEFERRABLE INITIALLY DEFERRED)", {})
-    ring = [b"rings", b""]
+    ring = [Behind(RING, [b"rings", b""], is_hint=True)]
     for _ in range(3):
         with pytest.raises(psycopg.errors.UniqueViolation):
             await wire.fetch("INSERT INTO t VALUES (1), (1) RETURNING n", {}, ring)
@@ -75,7 +83,8 @@ async def test_a_refusal_ahead_of_a_ring_is_told(wire: Wire) -> None:
 
 async def test_a_ring_that_is_refused_spoils_nothing(wire: Wire) -> None:
     for _ in range(2):
-        assert await wire.fetch("SELECT 1", {}, [b"", b"a ring without a name"]) == [(1,)]
+        ring = Behind(RING, [b"", b"a ring without a name"], is_hint=True)
+        assert await wire.fetch("SELECT 1", {}, [ring]) == [(1,)]
 
 
 async def test_a_text_is_not_cut_at_a_nul(wire: Wire) -> None:

@@ -5,6 +5,8 @@ are told after it, by a statement of their own that writes nothing, and many in 
 """
 
 import asyncio
+import atexit
+import contextlib
 import logging
 import os
 import random
@@ -31,11 +33,15 @@ CODES = {
 }
 CHANNELS = {code: channel for channel, code in CODES.items()}
 
+TELL = "SELECT pg_notify(%s, %s)"
+
 SPACING, BURST = 0.002, 25
 """Seconds between two rings of one process, but for so many at once after a silence: what comes in
 between is told together."""
 PATIENCE = 0.01
 """Seconds that a ring may wait for others which nobody waits for."""
+LAST_WORDS = 2
+"""Seconds that a program may take to connect as it ends, if there is something left to tell."""
 
 
 def notice(schema: str, channels: Iterable[Channel], sender: str = "-") -> tuple[str, str]:
@@ -54,6 +60,8 @@ class Bell:
         self._name = f"offload_{address.schema}"
         self._lock = threading.Lock()
         self._news: set[Channel] = set()
+        self._stays = False
+        """Whether it tells the rest when the program ends without closing it."""
         self._rings_at = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._connection: Connection | None = None
@@ -68,11 +76,18 @@ class Bell:
 
     def ring(self, channels: set[Channel], wait: float = 0.0) -> None:
         """Wake the other listeners soon; called after a commit."""
-        with self._lock:
-            self._news |= channels
+        self.note(channels)
         self._start()
         now = asyncio.get_running_loop().time()
         self._tell_at(max(self._rings_at, now + wait), now)
+
+    def note(self, channels: set[Channel]) -> None:
+        """Have it told with the next ring, or when the program ends; for any thread."""
+        with self._lock:
+            self._news |= channels
+            if not self._stays:
+                self._stays = True
+                atexit.register(self._leave)
 
     def carried(self, channel: Channel) -> Ring | None:
         """Return what wakes the other listeners, for whoever sends it behind a commit of its own.
@@ -96,6 +111,18 @@ class Bell:
         if task is not None:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
+        atexit.unregister(self._leave)
+        if self._news:
+            await asyncio.to_thread(self._leave)
+
+    def _leave(self) -> None:
+        """Tell what is left to tell: a worker that slept would else find it at its next look."""
+        news = self._taken()
+        with contextlib.suppress(psycopg.Error):
+            if news:
+                place = self._address.conninfo
+                with psycopg.connect(place, connect_timeout=LAST_WORDS) as connection:
+                    connection.execute(TELL, notice(self._address.schema, news, self._me))
 
     def _start(self) -> None:
         if self._task is None:

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import random
+import re
 import select
 import socket
 import time
@@ -21,7 +22,7 @@ from offload.store.postgres.locks import number_of
 from offload.store.postgres.rows import Values
 from offload.store.postgres.statements import statements
 from offload.store.postgres.url import Address
-from offload.store.postgres.wire import Ring, Wire
+from offload.store.postgres.wire import RING, Behind, Ring, Wire
 from offload.store.records import Row
 
 T = TypeVar("T")
@@ -59,6 +60,26 @@ AGAIN = frozenset({"40001", "40P01", "55P03", "53300", "57P03", "57P05"})
 """What the server refuses for the moment: deadlock, lock, too many sessions, it starts."""
 GONE = frozenset({"57P01", "57P02"})
 """It ends the session; whether it has committed before, it does not say."""
+
+REFUSALS = (
+    (
+        re.compile(r'FATAL: +database ".*" does not exist'),
+        "there is no such database: create it (`createdb NAME`), or put its name right in the URL",
+    ),
+    (
+        re.compile(
+            r'FATAL: .*authentication failed for user|FATAL: +role ".*" does not exist'
+            r"|no password supplied"
+        ),
+        "the server does not accept who asks: put user and password right in the URL",
+    ),
+    (
+        re.compile(r"FATAL: .*pg_hba\.conf"),
+        "the server lets nobody in this way: allow it in its pg_hba.conf",
+    ),
+)
+"""How a server turns away whoever connects, and the way out. libpq tells no code there, only words:
+a server that speaks another language is tried for as long as one that is away."""
 
 
 class Doubt(Exception):
@@ -99,17 +120,28 @@ class Session:
         """Whether the same call was in doubt before."""
 
     async def fetch(
-        self, name: str, /, *, tells: Channel | None = None, **values: Any
+        self,
+        name: str,
+        /,
+        *,
+        tells: Channel | None = None,
+        early: bool = False,
+        **values: Any,
     ) -> list[Row]:
         """Run a statement and return its rows; outside of `transaction` it commits by itself.
 
-        That the channel it `tells` moves, others may then hear a round trip earlier.
+        That the channel it `tells` moves, others may then hear a round trip earlier; and `early`,
+        before it is durable. When this returns, it is.
         """
         self.in_doubt = not self._whole
         ring = None if tells is None or self._whole else self._ring(tells)
         # What this one moves has not been told by a ring before it.
         self.rung = set() if ring is None or tells is None else {tells}
-        rows = await self._wire.fetch(self._sql[name], self._stamped(values), ring)
+        behind = [] if ring is None else [Behind(RING, ring, is_hint=True)]
+        if behind and early:
+            values["early"] = True
+            behind.append(Behind(self._sql["flush"].encode()))
+        rows = await self._wire.fetch(self._sql[name], self._stamped(values), behind)
         self.in_doubt = False
         self.answered = time.monotonic()
         return rows
@@ -121,18 +153,20 @@ class Session:
         rows: Sequence[Each],
         *,
         tells: Channel | None = None,
+        early: bool = False,
         **values: Any,
     ) -> list[Row]:
         """Run a statement for these rows, of which there is at least one."""
         if len(rows) == 1:
             name += "_of_one"
-        return await self.fetch(name, tells=tells, **asked.values(rows), **values)
+        return await self.fetch(name, tells=tells, early=early, **asked.values(rows), **values)
 
     def _stamped(self, values: Values) -> Values:
         clock = self._clock
         if clock is None:
-            return {"now": None, "ticks": None, "boot": None, **values}
-        return {"now": clock.now(), "ticks": clock.ticks(), "boot": clock.boot(), **values}
+            return {"now": None, "ticks": None, "boot": None, "early": False, **values}
+        instant = {"now": clock.now(), "ticks": clock.ticks(), "boot": clock.boot()}
+        return {**instant, "early": False, **values}
 
     @contextlib.asynccontextmanager
     async def transaction(self) -> AsyncIterator[None]:
@@ -347,7 +381,16 @@ def is_lost(error: BaseException) -> bool:
 
 def is_passing(error: BaseException) -> bool:
     """Say whether the same call may well succeed soon."""
+    if refusal(error) is not None:
+        return False
     return is_lost(error) or (isinstance(error, psycopg.Error) and error.sqlstate in AGAIN)
+
+
+def refusal(error: BaseException) -> str | None:
+    """Return the way out if the server has turned away whoever connects, and will do so again."""
+    if not isinstance(error, psycopg.OperationalError) or error.sqlstate is not None:
+        return None
+    return next((remedy for words, remedy in REFUSALS if words.search(str(error))), None)
 
 
 def translated(error: BaseException, address: Address) -> StoreError:
@@ -355,6 +398,8 @@ def translated(error: BaseException, address: Address) -> StoreError:
     place = address.shown
     state = (error.sqlstate if isinstance(error, psycopg.Error) else None) or ""
     line = " ".join(str(error).split())
+    if (remedy := refusal(error)) is not None:
+        return StoreError(f"{place}: {remedy} ({line})")
     if state in {"53100", "53200"}:
         return StoreFull(f"{place}: the server is out of space or memory ({line})")
     if state == "42501":

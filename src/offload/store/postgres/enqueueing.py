@@ -48,13 +48,14 @@ async def insert(session: Session, jobs: Sequence[NewJob]) -> list[Job]:
     # A job that was found there may be pruned before it is read.
     while missing := [new for job_id, new in first.items() if job_id not in known]:
         rows = await session.fetch_for(
-            JOBS, "insert_jobs", missing, tells=Channel.READY, blockers=0
+            JOBS, "insert_jobs", missing, tells=Channel.READY, early=True, blockers=0
         )
         known |= {job_id: stored(first[job_id], created) for job_id, created in rows}
         inserted += [first[job_id] for job_id, _ in rows]
         if rows:
             session.channels.add(Channel.READY)
         if len(known) < len(first):
+            await session.fetch("flush")  # who stored them may not know yet that the disk has them
             rest = [new.id for new in missing if new.id not in known]
             known |= {job.id: job for job in await read(session, rest)}
     await _put_lanes(session, [new.lane for new in inserted if new.lane is not None])
@@ -109,6 +110,7 @@ async def read(session: Session, ids: Sequence[str]) -> list[Job]:
 async def _one(tx: Session, new: NewJob, answers: Mapping[str, str], lanes: list[Lane]) -> str:
     """Store one job, if nothing stands against it; return the id of the job to answer with."""
     if await tx.fetch("known", ids=texts([new.id])):
+        await tx.fetch("flush")
         return new.id
     # A parent that was itself answered with another job stands for that one.
     parents = tuple(answers.get(parent, parent) for parent in new.depends_on)

@@ -6,6 +6,7 @@ from typing import NamedTuple, TypeVar
 from offload.core.records import Finish, Report
 from offload.core.states import FINAL, Move, State
 from offload.store.base import Channel
+from offload.store.holders import Holders
 from offload.store.postgres.arrays import binary, numbers, texts
 from offload.store.postgres.connection import Session
 from offload.store.postgres.dependencies import settle
@@ -32,36 +33,46 @@ class _End(NamedTuple):
         return State(self.state) in FINAL
 
 
-def of_different_jobs(asked: Sequence[Each]) -> Iterator[list[Each]]:
-    """Cut a batch so that a statement, which changes a row but once, meets each job once."""
-    batch: dict[str, Each] = {}
+def in_parts(asked: Sequence[Each], holders: Holders) -> Iterator[tuple[str | None, list[Each]]]:
+    """Cut a batch so that a statement, which changes a row but once, meets each job once.
+
+    What is in one part was given to one worker; None where nobody here knows to whom.
+    """
+    holder: str | None = None
+    part: dict[str, Each] = {}
     for each in asked:
-        if each.job_id in batch:
-            yield list(batch.values())
-            batch = {}
-        batch[each.job_id] = each
-    if batch:
-        yield list(batch.values())
+        worker = holders.of(each.job_id, each.lease) or None
+        if part and (worker != holder or each.job_id in part):
+            yield holder, list(part.values())
+            part = {}
+        holder = worker
+        part[each.job_id] = each
+    if part:
+        yield holder, list(part.values())
 
 
-async def finish(session: Session, finishes: Sequence[Finish], done: set[str]) -> None:
+async def finish(
+    session: Session, finishes: Sequence[Finish], holder: str | None, done: set[str]
+) -> None:
     """Apply each ending that its fence lets through; then see who waited for these ends.
 
     Plain successes need one statement and no more, unless somebody waits for one.
-    `finishes` are of different jobs. Those applied are added to `done`, also when it raises: who
-    tries again leaves them out.
+    `finishes` are of different jobs, of one holder. Those applied are added to `done`, also when it
+    raises: who tries again leaves them out.
     """
     if session.repeated:
         done |= await _done_before(session, finishes)
     rest = [each for each in finishes if each.job_id not in done]
     if rest and all(map(_is_plain, rest)):
-        rows = await session.fetch_for(COMPLETES, "complete", rest, tells=Channel.CHANGED)
+        rows = await session.fetch_for(
+            COMPLETES, "complete", rest, tells=Channel.CHANGED, holder=holder
+        )
         done |= {job_id for job_id, _ in rows}
         await _make_room(session, [lane for _, lane in rows])
         rest = [each for each in rest if each.job_id not in done]
     if rest:
         async with session.transaction():
-            rows = await session.fetch_for(ENDS, "finish", rest, stopped=STOPPED)
+            rows = await session.fetch_for(ENDS, "finish", rest, stopped=STOPPED, holder=holder)
             ends = [_End._make(row) for row in rows]
             await _record(session, ends, {each.job_id: each for each in rest})
             await _follow(session, ends)
@@ -124,14 +135,16 @@ async def _make_room(session: Session, left: Sequence[str | None]) -> None:
             session.channels.add(Channel.READY)
 
 
-async def report(tx: Session, reports: Sequence[Report]) -> list[bool]:
+async def report(tx: Session, reports: Sequence[Report], holders: Holders) -> list[bool]:
     """Store the news of the jobs whose lease is still the newest, in a transaction."""
-    return [yes for each in of_different_jobs(reports) for yes in await _report(tx, each)]
+    parts = in_parts(reports, holders)
+    return [yes for holder, part in parts for yes in await _report(tx, part, holder)]
 
 
-async def _report(tx: Session, reports: Sequence[Report]) -> list[bool]:
+async def _report(tx: Session, reports: Sequence[Report], holder: str | None) -> list[bool]:
     rows = await tx.fetch(
         "report",
+        holder=holder,
         ids=texts([each.job_id for each in reports]),
         leases=numbers([each.lease for each in reports]),
         progress=numbers([each.progress for each in reports]),

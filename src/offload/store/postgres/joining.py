@@ -12,7 +12,7 @@ from offload.core.job import Job, NewJob
 from offload.store.base import Channel
 from offload.store.clock import Clock
 from offload.store.loop import settled
-from offload.store.postgres.bell import notice
+from offload.store.postgres.bell import TELL, notice
 from offload.store.postgres.connection import Session, translated
 from offload.store.postgres.enqueueing import enqueue
 from offload.store.postgres.locks import number_of
@@ -44,6 +44,7 @@ class Guest(Session):
         /,
         *,
         tells: Channel | None = None,  # noqa: ARG002 - others hear of it when the caller commits
+        early: bool = False,  # noqa: ARG002 - and see it then
         **values: Any,
     ) -> list[Row]:
         """Run a statement and return its rows, whatever the program wants its own to be."""
@@ -104,7 +105,7 @@ class JoinedDatabase:
                 answer = await enqueue(guest, jobs)
                 if guest.channels:
                     name, payload = notice(self._address.schema, guest.channels)
-                    await guest.send("SELECT pg_notify(%s, %s)", [name, payload])
+                    await guest.send(TELL, [name, payload])
         except (psycopg.Error, OSError) as error:
             raise translated(error, self._address) from error
         return answer

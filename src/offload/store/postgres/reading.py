@@ -50,7 +50,10 @@ class Reading(ABC):
 
     async def get(self, job_ids: Sequence[str]) -> list[Job | None]:
         """Read the jobs at once."""
-        rows = await self._read("get", ids=texts(filter(can_be_there, job_ids)))
+        if len(job_ids) == 1:
+            rows = await self._read("get_one", id=job_ids[0])
+        else:
+            rows = await self._read("get", ids=texts(filter(can_be_there, job_ids)))
         found = {row[0]: job_of(row) for row in rows}
         return [found.get(job_id) for job_id in job_ids]
 

@@ -41,6 +41,9 @@ FREE = """(held_key IS NULL OR key_until <= {now}) AND NOT EXISTS (
 
 LOCK_LIVES = "(held.boot = {boot} AND held.until > {ticks})"
 
+OF_HOLDER = "(%(holder)s::text IS NULL OR jobs.worker = %(holder)s::text)"
+"""That a job is at the worker that its lease was given to, as far as that is known."""
+
 OF_QUEUE = "(%(queue)s::text IS NULL OR queue = %(queue)s::text)"
 
 COPIED = (
@@ -79,6 +82,7 @@ def _loaded(schema: str, asked_jobs: str, asked_ends: str, asked_completes: str)
         halted=HALTED,
         free=FREE,
         lock_lives=LOCK_LIVES,
+        of_holder=OF_HOLDER,
         of_queue=OF_QUEUE,
         copied=COPIED,
         columns=COLUMNS,

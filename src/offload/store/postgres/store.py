@@ -3,6 +3,8 @@
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any, TypeVar
 
 from offload.core.alike import Alike
@@ -11,8 +13,10 @@ from offload.core.job import Job, NewJob
 from offload.core.parcel import Parcel
 from offload.core.records import DeadLetter, Finish, Held, Report
 from offload.core.schedule import Edit, Fire, Schedule
+from offload.core.states import Move
 from offload.store.base import Beat, Capabilities, Channel, Claim, Pruned
 from offload.store.clock import Clock
+from offload.store.holders import Holders
 from offload.store.postgres import connection, moving, operating, scheduling
 from offload.store.postgres.arrays import texts
 from offload.store.postgres.bell import PATIENCE, Bell
@@ -27,7 +31,7 @@ from offload.store.postgres.enqueueing import (
     insert,
     stream,
 )
-from offload.store.postgres.finishing import finish, of_different_jobs, report
+from offload.store.postgres.finishing import finish, in_parts, report
 from offload.store.postgres.joining import JoinedDatabase, identity, joined
 from offload.store.postgres.migrating import migrate
 from offload.store.postgres.reading import Reading
@@ -55,6 +59,7 @@ class PostgresStore(Reading):
         self.capabilities = Capabilities(url=url)
         self._clock = clock
         self._signals = Signals()
+        self._holders = Holders()
         self._opening = asyncio.Lock()
         self._is_open = False
 
@@ -129,7 +134,8 @@ class PostgresStore(Reading):
             self._signals.notify(channel)
         rest = session.channels - session.rung
         if rest and not self._bell.will_tell(rest):
-            self._home.call_soon_threadsafe(self._bell.ring, rest)
+            self._bell.note(rest)  # the program may end before the loop comes to it
+            self._home.call_soon_threadsafe(self._bell.ring, set())
 
     def _claimed(self, session: Session) -> None:
         # That a job runs is mostly told with its end: who rings now delays the job itself.
@@ -161,9 +167,16 @@ class PostgresStore(Reading):
 
     async def claim(self, worker: str, queues: Sequence[str] | None, limit: int) -> Claim:
         """Take the first ready jobs."""
-        return await self._run(
+        claimed = await self._run(
             self._claims, lambda session: claim(session, worker, queues, limit), repeatable=False
         )
+        # The server has crashed and has forgotten that this process was given them already: what
+        # runs, or ran, under the same number must not be taken for what would begin now.
+        before = self._holders.note(worker, claimed.jobs)
+        if before:
+            await self.finish([Finish(job.id, job.lease, Move.RELEASE) for job in before])
+            claimed = replace(claimed, jobs=[job for job in claimed.jobs if job not in before])
+        return claimed
 
     async def heartbeat(self, beat: Beat) -> list[Held]:
         """Record the beat and read what the worker holds, in one statement."""
@@ -185,15 +198,19 @@ class PostgresStore(Reading):
     async def finish(self, finishes: Sequence[Finish]) -> list[bool]:
         """Apply the endings."""
         applied: list[bool] = []
-        for batch in of_different_jobs(finishes):
+        for holder, part in in_parts(finishes, self._holders):
             done: set[str] = set()
-            await self._run(self._ends, lambda tx, batch=batch, done=done: finish(tx, batch, done))  # type: ignore[misc]
-            applied += [each.job_id in done for each in batch]
+            await self._run(self._ends, partial(finish, finishes=part, holder=holder, done=done))
+            applied += [each.job_id in done for each in part]
+        for each in finishes:
+            self._holders.forget(each.job_id, each.lease)
         return applied
 
     async def report(self, reports: Sequence[Report]) -> list[bool]:
         """Store the news in one transaction."""
-        return await self._transact(self._ends, lambda tx: report(tx, reports), repeatable=False)
+        return await self._transact(
+            self._ends, lambda tx: report(tx, reports, self._holders), repeatable=False
+        )
 
     # --- operator ------------------------------------------------------------------------
 

@@ -28,6 +28,15 @@ Ring = Sequence[bytes]
 RING = b"SELECT pg_notify($1, $2)"
 
 
+class Behind(NamedTuple):
+    """A statement that goes out in one breath with another and is carried out after its commit."""
+
+    text: bytes
+    values: Sequence[bytes] = ()
+    is_hint: bool = False
+    """Whether nothing is lost if the server refuses it."""
+
+
 class Statement(NamedTuple):
     """A text as the server takes it, and which value stands at which number."""
 
@@ -47,11 +56,12 @@ def numbered(sql: str) -> Statement:
 class Answer:
     """What comes back for what was sent last, as far as it has come."""
 
-    def __init__(self, pgconn: PGconn, *, syncs: int = 0) -> None:
-        """Expect so many ends of transactions in a pipeline; 0 outside of one."""
+    def __init__(self, pgconn: PGconn, behind: Sequence[Behind] = ()) -> None:
+        """Expect also what comes `behind` it, each in a transaction of its own, in a pipeline."""
         self._pgconn = pgconn
-        self._result: PGresult | None = None
-        self._syncs = syncs
+        self._results: dict[int, PGresult] = {}
+        self._behind = behind
+        self._syncs = 1 + len(behind) if behind else 0
         self._seen = 0
         self._over = False
 
@@ -65,22 +75,26 @@ class Answer:
             elif result.status == ExecStatus.PIPELINE_SYNC:
                 self._seen += 1
                 self._over = self._seen == self._syncs
-            elif not self._seen:  # what comes later is the ring's, which is only a hint
-                self._result = result
+            else:
+                self._results[self._seen] = result
         return self._over
 
     def checked(self) -> PGresult:
         """Return the last word on the statement.
 
         Raises:
-            psycopg.Error: it is a refusal, or none has come.
+            psycopg.Error: it is a refusal, or none has come; or so for what came behind it.
         """
-        result = self._result
-        if result is None:
-            raise psycopg.OperationalError("the connection was lost")
-        if result.status not in FINE:
-            raise error_from_result(result)
-        return result
+        hints = {place for place, each in enumerate(self._behind, start=1) if each.is_hint}
+        for place in range(1 + len(self._behind)):
+            result = self._results.get(place)
+            if place in hints:
+                continue
+            if result is None:
+                raise psycopg.OperationalError("the connection was lost")
+            if result.status not in FINE:
+                raise error_from_result(result)
+        return self._results[0]
 
 
 class Wire:
@@ -90,50 +104,62 @@ class Wire:
         """Use a connection while nobody else does; behind a pooler nothing can be prepared."""
         self._connection = connection
         self._prepares = prepares
-        self._names: dict[str, bytes] = {}
+        self._names: dict[bytes, bytes] = {}
+        self._seen: set[bytes] = set()
         self._readers: dict[str, Any] = {}  # a Transformer, of which psycopg has two kinds
 
     async def fetch(
-        self, sql: str, values: Mapping[str, Any], ring: Ring | None = None
+        self, sql: str, values: Mapping[str, Any], behind: Sequence[Behind] = ()
     ) -> list[Row]:
-        """Run a statement and return its rows.
-
-        A `ring` goes out in the same breath, and is carried out once the statement is committed.
+        """Run a statement and return its rows, when what is `behind` it is done, too.
 
         Raises:
             psycopg.Error: the server refuses, or the answer was lost.
             UnicodeEncodeError: a text has lone surrogates.
         """
-        for answer in self._asked(sql, values, ring):
+        for answer in self._asked(sql, values, behind):
             await self._arrived(answer)
         return self._rows(sql, answer.checked())
 
-    def _asked(self, sql: str, values: Mapping[str, Any], ring: Ring | None) -> Iterator["Answer"]:
+    def _asked(
+        self, sql: str, values: Mapping[str, Any], behind: Sequence[Behind]
+    ) -> Iterator["Answer"]:
         """Send what it takes, step by step; each step begins when the answer before has come."""
         statement, pgconn = numbered(sql), self._connection.pgconn
         asked = [values[name] for name in statement.names]
         cells = [_cell(value) for value in asked]
         formats = [BINARY if isinstance(value, bytes) else TEXT for value in asked]
-        name = self._names.get(sql)
-        if name is None and self._prepares and sql in self._readers:  # it comes again
+        for text in (statement.text, *(each.text for each in behind)):
+            yield from self._prepared(text)
+        if not behind:
+            self._send(statement.text, cells, formats)
+            yield Answer(pgconn)
+            return
+        pgconn.enter_pipeline_mode()
+        self._send(statement.text, cells, formats)
+        for each in behind:
+            pgconn.pipeline_sync()  # here ends the transaction before
+            self._send(each.text, each.values, [TEXT] * len(each.values))
+        pgconn.pipeline_sync()
+        yield Answer(pgconn, behind)
+        pgconn.exit_pipeline_mode()
+
+    def _prepared(self, text: bytes) -> Iterator["Answer"]:
+        """Have the server plan a statement once and for all, if it comes again."""
+        if self._prepares and text in self._seen and text not in self._names:
             name = b"offload_%d" % len(self._names)
-            pgconn.send_prepare(name, statement.text)
-            yield (prepared := Answer(pgconn))
-            prepared.checked()
-            self._names[sql] = name
-        if ring is not None:
-            pgconn.enter_pipeline_mode()
+            self._connection.pgconn.send_prepare(name, text)
+            yield (answer := Answer(self._connection.pgconn))
+            answer.checked()
+            self._names[text] = name
+        self._seen.add(text)
+
+    def _send(self, text: bytes, cells: Sequence[bytes | None], formats: Sequence[int]) -> None:
+        name, pgconn = self._names.get(text), self._connection.pgconn
         if name is None:
-            pgconn.send_query_params(statement.text, cells, None, formats, BINARY)
+            pgconn.send_query_params(text, cells, None, formats, BINARY)
         else:
             pgconn.send_query_prepared(name, cells, formats, BINARY)
-        if ring is not None:
-            pgconn.pipeline_sync()  # here ends the statement's transaction
-            pgconn.send_query_params(RING, ring)
-            pgconn.pipeline_sync()
-        yield Answer(pgconn, syncs=0 if ring is None else 2)
-        if ring is not None:
-            pgconn.exit_pipeline_mode()
 
     async def _arrived(self, answer: "Answer") -> None:
         """Wait until the server is through: what comes before may still fail to commit."""

@@ -24,11 +24,11 @@ from offload.store.base import (
 )
 from offload.store.clock import Clock
 from offload.store.health import Level
+from offload.store.holders import Holders
 from offload.store.redis import moving
 from offload.store.redis.address import address_of
 from offload.store.redis.ear import CODES, Ear
 from offload.store.redis.health import eviction, facts
-from offload.store.redis.holders import Holders
 from offload.store.redis.inserting import insertion
 from offload.store.redis.link import Link
 from offload.store.redis.reading import Reading

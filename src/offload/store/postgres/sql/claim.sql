@@ -2,7 +2,9 @@
 -- In the plain case (one open queue has ready jobs, no lane has, nothing is due or expired) this
 -- one statement is the whole claim. In any other it takes nothing, and `more` says to go the long
 -- way. MATERIALIZED: the planner may run a LIMIT inside an IN twice, and so claim too many. SKIP
--- LOCKED: what another worker is just taking is not waited for.
+-- LOCKED: what another worker is just taking is not waited for. `lax`: nobody waits for the disk. A
+-- crash of the server may take back that a job had begun, and it is pending again; but not where its
+-- attempt must be counted, for it is the last one, or that of a suspect (`Job.may_wait`).
 WITH RECURSIVE clock AS MATERIALIZED (SELECT {now} AS now),
 ready(name) AS (
     SELECT (SELECT min(queue) FROM {schema}.jobs WHERE phase = 'ready' AND lane IS NULL)
@@ -54,9 +56,16 @@ claimed AS (
     UPDATE {schema}.jobs SET {claimed} FROM clock
     WHERE jobs.seq = ANY (ARRAY(SELECT taken.seq FROM taken))
     RETURNING {job}, jobs.seq
+),
+lax AS MATERIALIZED (
+    SELECT CASE
+        WHEN bool_and(crashes = 0 AND attempt <= max_retries)
+        THEN set_config('synchronous_commit', 'off', true)
+    END
+    FROM claimed
 )
 SELECT look.now, look.due, look.more OR coalesce(look.due <= look.now, false), claimed.*
-FROM look LEFT JOIN claimed ON true
+FROM look CROSS JOIN lax LEFT JOIN claimed ON true
 
 -- name: expire
 UPDATE {schema}.jobs

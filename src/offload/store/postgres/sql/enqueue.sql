@@ -1,6 +1,7 @@
 -- name: insert_jobs
 -- In the order in which they were asked for, which is that of their `seq`. A conflict on the id
--- stores nothing: the caller then looks up what is there. Any other violation still raises.
+-- stores nothing: the caller then looks up what is there. Any other violation still raises. With
+-- `early`, workers see the jobs before the disk has them; a `flush` comes behind it.
 INSERT INTO {schema}.jobs (
     id, task, queue, lane, phase, priority, run_at, created_at, blockers,
     max_retries, backoff, max_retry_delay, retry_delays, timeout, expires_at, result_ttl,
@@ -19,12 +20,17 @@ SELECT
     unique_key, unique_key, key_scope, now + key_window, on_parent_failure, inputs,
     metadata, tags::text[], origin, schedule, tick, payload
 FROM {asked_jobs}, (SELECT {now} AS now) AS clock
+WHERE NOT %(early)s::boolean OR (SELECT set_config('synchronous_commit', 'off', true)) = 'off'
 ORDER BY place
 ON CONFLICT (id) DO NOTHING
 RETURNING id, created_at
 
 -- name: copy_jobs
 COPY {schema}.jobs ({copied}) FROM STDIN
+
+-- name: flush
+-- What was committed before is on the disk when this is: a commit that writes nothing waits for none.
+SELECT pg_logical_emit_message(true, 'offload', '')
 
 -- name: known
 SELECT id FROM {schema}.jobs WHERE id = ANY (%(ids)s::text[])

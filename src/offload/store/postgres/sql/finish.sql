@@ -1,9 +1,9 @@
 -- name: finish
--- The fence: what does not run, under this lease, is not touched; who waits for the row's lock
--- looks at it anew. The state is not compared as it is in an index, which on a store where few
--- jobs ran when the plan was made would be taken for the way to them, instead of that by id. Result
--- and state change in one statement: success is never seen without its result. A job that was asked
--- to stop does not run again.
+-- The fence: what does not run, under this lease and at whom it was given to, is not touched; who
+-- waits for the row's lock looks at it anew. The state is not compared as it is in an index, which
+-- on a store where few jobs ran when the plan was made would be taken for the way to them, instead
+-- of that by id. Result and state change in one statement: success is never seen without its
+-- result. A job that was asked to stop does not run again.
 WITH asked AS MATERIALIZED (
     SELECT *, {now} AS now FROM {asked_ends}
 ),
@@ -41,6 +41,7 @@ ended AS (
         version = version + 1
     FROM asked
     WHERE jobs.id = asked.id AND jobs.lease = asked.lease AND jobs.state || '' = 'running'
+        AND {of_holder}
     RETURNING jobs.seq, jobs.id, jobs.state, jobs.lane, jobs.awaited,
         jobs.attempt + CASE
             WHEN asked.state = 'pending' AND NOT {halted} THEN asked.given_back ELSE 0
@@ -71,6 +72,7 @@ ended AS (
         held_key = CASE WHEN key_until IS NULL THEN NULL ELSE held_key END
     FROM asked
     WHERE jobs.id = asked.id AND jobs.lease = asked.lease AND jobs.state || '' = 'running'
+        AND {of_holder}
         AND NOT awaited
     RETURNING jobs.seq, jobs.id, jobs.lane, jobs.attempt, jobs.waited,
         asked.ran, asked.memory, asked.now, asked.place
@@ -126,6 +128,7 @@ FROM unnest(
     %(data)s::bytea[]
 ) AS asked (id, lease, progress, message, data)
 WHERE jobs.id = asked.id AND jobs.lease = asked.lease AND jobs.state || '' = 'running'
+    AND {of_holder}
 RETURNING jobs.id, jobs.seq, jobs.attempt
 
 -- name: insert_logs
