@@ -23,7 +23,7 @@ def server() -> Iterator[PostgresServer]:
     """A server that writes nothing to its log's file but for a commit which waits for that."""
     server = PostgresServer(
         wal_writer_delay="10s",
-        wal_writer_flush_after="0",
+        wal_writer_flush_after="1GB",
         bgwriter_lru_maxpages="0",
         autovacuum="off",
         wal_level="minimal",  # else it notes now and then what runs
@@ -45,8 +45,10 @@ def url(server: PostgresServer) -> Iterator[str]:
 async def opened(url: str) -> AsyncIterator[PostgresStore]:
     store = PostgresStore(url)
     await store.open()
-    yield store
-    await store.close()
+    try:
+        yield store
+    finally:
+        await store.close()
 
 
 @pytest.fixture
