@@ -2,7 +2,7 @@
 
 import pytest
 
-from offload.core.states import FINAL, LIVE, TRANSITIONS, Move, State, sources, target
+from offload.core.states import FINAL, LIVE, TRANSITIONS, Move, State, sources, target, told
 
 ARROWS = {
     State.PENDING: {
@@ -63,3 +63,14 @@ def test_the_public_strings() -> None:
         "cancelled",
     ]
     assert State("complete") is State.COMPLETE
+
+
+def test_users_are_told_of_states_and_not_of_moves_that_lead_there() -> None:
+    assert {move: told(move) for move in ARROWS[State.RUNNING]} == {
+        Move.COMPLETE: "complete",
+        Move.RETRY: "retry",
+        Move.RELEASE: "release",
+        Move.FAIL: "failed",
+        Move.BURY: "dead",
+        Move.CANCEL: "cancelled",
+    }

@@ -12,6 +12,7 @@ from offload.core.errors import PayloadError
 from offload.core.instants import instant
 from offload.core.job import Job
 from offload.core.records import AttemptError, DeadLetter, JobLog, Metric, Repeat
+from offload.core.states import told
 from offload.queue.schedule_info import ScheduleInfo
 from offload.store.base import QueueRow, WorkerRow
 from offload.store.health import Finding
@@ -96,7 +97,7 @@ def metric(found: Metric) -> Document:
     """Show an attempt in numbers."""
     return {
         "attempt": found.attempt,
-        "ended": str(found.move),
+        "ended": told(found.move),
         "wait": found.wait,
         "ran": found.ran,
         "memory": found.memory,

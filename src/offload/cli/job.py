@@ -8,6 +8,7 @@ from offload.cli.documents import Document
 from offload.cli.output import Column, ago, block, emit, facts, heading, span, table
 from offload.core.job import Job
 from offload.core.records import AttemptError, Family, JobLog, Metric, Repeat
+from offload.core.states import told
 from offload.tasks.handle import JobHandle
 from offload.tasks.parts import JobPart
 
@@ -99,8 +100,8 @@ def _attempts(metrics: Sequence[Metric]) -> None:
 
 def _numbers(metric: Metric) -> list[str]:
     memory = "-" if metric.memory is None else f"{metric.memory / MB:,.0f} MB"
-    ended = ago(metric.recorded_at)
-    return [str(metric.attempt), span(metric.wait), span(metric.ran), memory, metric.move, ended]
+    how, when = told(metric.move), ago(metric.recorded_at)
+    return [str(metric.attempt), span(metric.wait), span(metric.ran), memory, how, when]
 
 
 def _logs(logs: Sequence[JobLog]) -> None:

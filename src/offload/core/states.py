@@ -57,6 +57,12 @@ def target(source: State, move: Move) -> State:
         raise ValueError(f"a job that is {source} cannot {move}") from None
 
 
+def told(move: Move) -> str:
+    """Return how a run ended, as users are told: the job's final state, or how it goes on."""
+    state = target(State.RUNNING, move)
+    return str(state if state in FINAL else move)
+
+
 def sources(move: Move) -> frozenset[State]:
     """Return the states from which `move` is possible."""
     return frozenset(source for source, taken in TRANSITIONS if taken is move)

@@ -13,7 +13,7 @@ from offload.core.decide import Outcome, Raised, Released, decide
 from offload.core.errors import StoreError, StoreRefused
 from offload.core.job import Job
 from offload.core.records import Failure, Finish
-from offload.core.states import Move
+from offload.core.states import Move, told
 from offload.store.base import Store
 from offload.worker.pace import Pace
 from offload.worker.progress import Progress
@@ -136,6 +136,6 @@ def _tell(job: Job, finish: Finish) -> None:
                 job.id, job.task, job.attempt, failure.summary(), finish.delay,
             )  # fmt: skip
         case Move.FAIL | Move.BURY:
-            log.error("job %s (%s) %s: %s", job.id, job.task, finish.move, failure.summary())
+            log.error("job %s (%s) %s: %s", job.id, job.task, told(finish.move), failure.summary())
         case _:
-            log.debug("job %s (%s) %s", job.id, job.task, finish.move)
+            log.debug("job %s (%s) %s", job.id, job.task, told(finish.move))
