@@ -216,6 +216,13 @@ def test_broken_forms_are_refused(
     assert service.files() == before
 
 
+def test_a_body_that_is_no_text_is_refused_as_documented(service: Running) -> None:
+    headers = {"content-type": "application/json"}
+    response = service.client.post("/session", content=b'{"key": "\xff"}', headers=headers)
+    assert (response.status_code, response.json()["code"]) == (400, "bad_request")
+    assert "400" in service.get("/openapi.json")["paths"]["/session"]["post"]["responses"]
+
+
 def test_a_client_that_goes_away_leaves_nothing(service: Running) -> None:
     before = service.files()
     with socket.create_connection(("127.0.0.1", service.port)) as connection:

@@ -18,7 +18,7 @@ _STATUS = {
 
 # The codes that an endpoint may answer with: their status, and an example for people.
 _KNOWN = {
-    "bad_request": (400, "The form data is broken or incomplete."),
+    "bad_request": (400, "The body of the request is broken or incomplete."),
     "unauthorized": (401, "Send an API key: `Authorization: Bearer …` or `X-API-Key: …`."),
     "cross_site": (403, "Another site may not do this."),
     "not_found": (404, "There is no upload with this id."),

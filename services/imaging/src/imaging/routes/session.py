@@ -17,7 +17,10 @@ async def session(owner: Visitor) -> Session:
     return Session(required=bool(settings().keys), owner=owner)
 
 
-@router.post("/session", responses=problems("unauthorized", "cross_site", "invalid_request"))
+@router.post(
+    "/session",
+    responses=problems("unauthorized", "cross_site", "bad_request", "invalid_request"),
+)
 async def begin(key: Key, request: Request, response: Response) -> Session:
     """Begin a session with an API key: the browser gets a cookie that no script can read."""
     owner = owners.owner_of(key.key)
