@@ -42,6 +42,17 @@ def test_a_function_becomes_a_task_with_a_schedule(queue: Queue) -> None:
     assert queue.periodic(every=60, args=["EU"])(areport).executor == "async"
 
 
+def test_cron_needs_no_name(queue: Queue) -> None:
+    task = queue.periodic("0 9 * * *")(report)
+    assert queue.tasks.periodic[task.name].trigger.text == "cron:0 9 * * *"
+
+
+def test_a_decorator_without_brackets_is_told(queue: Queue) -> None:
+    periodic: Callable[..., object] = queue.periodic
+    with pytest.raises(ConfigurationError, match="brackets"):
+        periodic(report)
+
+
 def test_both_orders_of_decorators_work(queue: Queue) -> None:
     inner = queue.task(max_retries=7)(report)
     assert queue.periodic(every=60)(inner) is inner

@@ -34,8 +34,8 @@ class Scheduling(Base):
 
     def periodic(
         self,
-        *,
         cron: str | None = None,
+        *,
         every: float | timedelta | None = None,
         tz: str | None = None,
         seconds: bool = False,

@@ -84,6 +84,8 @@ def trigger_of(
             'give one of cron="0 9 * * *" and every=30 (seconds, or a timedelta)'
         )
     if cron is not None:
+        if callable(cron):
+            raise ConfigurationError('it needs brackets: @queue.periodic(cron="0 9 * * *")')
         if not isinstance(cron, str):
             raise ConfigurationError(f"cron={cron!r}: must be a text such as '0 9 * * *'")
         return Cron(cron, "UTC" if tz is None else tz, seconds=seconds)
