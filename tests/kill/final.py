@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections import Counter
 from collections.abc import AsyncIterator
+from math import inf
 from typing import Any
 
 from offload import JobHandle, Queue
@@ -23,12 +24,15 @@ class Final:
         self._queue = Queue(place.url())
 
     async def drained(self, patience: float) -> None:
-        """Wait until every job is final, at most `patience` seconds."""
-        deadline = now() + patience
+        """Wait until every job is final, or for `patience` seconds nothing has become so."""
+        least, deadline = inf, now() + patience
         while now() < deadline:
             stats = await self._queue.astats()
-            if not stats["pending"] + stats["running"]:
+            left = stats["pending"] + stats["running"]
+            if not left:
                 return
+            if left < least:
+                least, deadline = left, now() + patience
             await asyncio.sleep(LOOK)
 
     async def keep(self, pen: Pen) -> tuple[dict[str, int], str]:
