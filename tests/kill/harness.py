@@ -31,7 +31,7 @@ LOOK = 0.05
 STARTING = 10.0
 """Seconds after which a worker that has run nothing yet is hurt all the same."""
 PATIENCE = 120.0
-"""Seconds without another job that has become final after which the harness gives up on the rest."""
+"""Seconds without another job that has become final, after which the harness gives up."""
 LEAD = 20
 """Jobs for each worker to begin with; more come with each fault, so that both last as long."""
 ENOUGH = 0.8
