@@ -142,7 +142,11 @@ def figures(rounds: int, count: int, turns: int, progress: Progress) -> Figures:
         for number in progress.track(range(rounds * len(order)), description="rounds"):
             # Each round begins with another, or whoever is first would always be it.
             service = order[(number + number // len(order)) % len(order)]
-            measured[service].append(measure(service, photographs, turns))
+            try:
+                measured[service].append(measure(service, photographs, turns))
+            except Exception as error:
+                error.add_note(f"measuring {service!r}, round {number // len(order) + 1}")
+                raise
     return {"photographs": count, "bytes": bytes_each, "services": measured, "outputs": outputs}
 
 
